@@ -1,0 +1,32 @@
+/* What producer, consumer and query share of librdkafka: configuration, errors, log, metadata. Knows no topic of ours. */
+#ifndef CITYTOTALS_BASE_KAFKA_H
+#define CITYTOTALS_BASE_KAFKA_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "base/error.h"
+#include "base/settings.h"
+
+struct kafka_property {
+    const char *key, *value;
+};
+
+/* A configuration with `defaults` (ended by a NULL key), then brokers, then the user's -X properties on top. `fixed`
+ * (may be NULL, ended by a NULL key) are properties that the program needs as they are: a -X that names one is refused.
+ * Bad names and values: ERROR_CONFIG with librdkafka's sentence. librdkafka's log lines go to base/log. The caller owns
+ * the result until rd_kafka_new takes it. */
+int kafka_conf_new(const struct common_options *common, const struct kafka_property *defaults,
+                   const struct kafka_property *fixed, rd_kafka_conf_t **ret_conf, struct error *error);
+
+/* Wait until a broker answers, logging one line when it does not at once; ERROR_KAFKA after `timeout_ms`. */
+int kafka_wait(rd_kafka_t *kafka, int64_t timeout_ms, struct error *error);
+/* The cluster's id, waiting at most timeout_ms; owned by the caller (free). */
+int kafka_cluster_id(rd_kafka_t *kafka, int64_t timeout_ms, char **ret_cluster_id, struct error *error);
+/* Number of partitions, 0 when the topic does not exist. */
+int kafka_partition_count(rd_kafka_t *kafka, const char *topic, int64_t timeout_ms, int *ret_count, struct error *error);
+/* One topic setting as the broker has it ("message.timestamp.type"); *ret_value is owned by the caller, NULL when the
+ * broker does not say. */
+int kafka_topic_setting(rd_kafka_t *kafka, const char *topic, const char *name, int64_t timeout_ms, char **ret_value,
+                        struct error *error);
+
+#endif

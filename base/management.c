@@ -1,0 +1,138 @@
+/* The management listener: /healthz, /readyz and /metrics on libmicrohttpd's own thread. */
+#include "base/management.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { CONNECTIONS_MOST = 64, CONNECTION_SECONDS = 10, METRICS_BYTES_MOST = 4 * 1024 * 1024 };
+
+struct management {
+    struct MHD_Daemon *daemon;
+    struct health *health;
+    struct metrics *metrics;
+};
+
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type, const char *data, size_t size)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(size, (void *)(uintptr_t)data, MHD_RESPMEM_MUST_COPY);
+    if (!response)
+        return MHD_NO;
+    MHD_add_response_header(response, "Content-Type", type);
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        MHD_add_response_header(response, "Allow", "GET, HEAD");
+    enum MHD_Result result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result line(struct MHD_Connection *connection, unsigned status, const char *text)
+{
+    char body[512];
+    int size = snprintf(body, sizeof body, "%s\n", text);
+    return answer(connection, status, "text/plain; charset=utf-8", body, (size_t)size);
+}
+
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+                              const char *version, const char *upload, size_t *upload_size, void **request)
+{
+    (void)version;
+    (void)upload;
+    struct management *management = context;
+    static int begun;
+    if (!*request) { /* the first call is before the body: take none */
+        *request = &begun;
+        return MHD_YES;
+    }
+    *upload_size = 0;
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+        return line(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD");
+    if (strcmp(url, "/healthz") == 0) {
+        int64_t still = clock_monotonic_ms() - atomic_load(&management->health->turned_at_ms);
+        return still <= management->health->stuck_after_ms ? line(connection, MHD_HTTP_OK, "live")
+                                                           : line(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "the loop is stuck");
+    }
+    if (strcmp(url, "/readyz") == 0) {
+        const char *reason = atomic_load(&management->health->reason);
+        return atomic_load(&management->health->ready)
+                   ? line(connection, MHD_HTTP_OK, "ready")
+                   : line(connection, MHD_HTTP_SERVICE_UNAVAILABLE, reason ? reason : "not ready");
+    }
+    if (strcmp(url, "/metrics") == 0) {
+        struct buffer text = BUFFER_BOUNDED(METRICS_BYTES_MOST);
+        metrics_render(management->metrics, &text);
+        enum MHD_Result result =
+            answer(connection, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text.data, text.size);
+        buffer_free(&text);
+        return result;
+    }
+    return line(connection, MHD_HTTP_NOT_FOUND, "only /healthz, /readyz and /metrics");
+}
+
+static int resolve(const char *address, struct addrinfo **ret_info, struct error *error)
+{
+    const char *colon = strrchr(address, ':');
+    char host[256];
+    if (!colon || (size_t)(colon - address) >= sizeof host)
+        return error_set(error, ERROR_CONFIG, "listen on %s; allowed: ADDRESS:PORT", address);
+    snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
+    if (host[0] == '[' && host[strlen(host) - 1] == ']') {
+        memmove(host, host + 1, strlen(host));
+        host[strlen(host) - 1] = '\0';
+    }
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    int result = getaddrinfo(host, colon + 1, &hints, ret_info);
+    if (result)
+        return error_set(error, ERROR_CONFIG, "listen on %s: %s", address, gai_strerror(result));
+    return 0;
+}
+
+static void log_address(struct MHD_Daemon *daemon, const char *address)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT);
+    const char *colon = strrchr(address, ':');
+    log_info("listening management %.*s:%u", (int)(colon - address), address, info ? (unsigned)info->port : 0);
+}
+
+int management_start(const char *address, struct health *health, struct metrics *metrics, struct management **ret_management,
+                     struct error *error)
+{
+    struct addrinfo *info = NULL;
+    int result = resolve(address, &info, error);
+    if (result < 0)
+        return result;
+    struct management *management = calloc(1, sizeof *management);
+    if (management) {
+        management->health = health;
+        management->metrics = metrics;
+        unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | (info->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+        management->daemon = MHD_start_daemon(
+            flags, 0, NULL, NULL, handle, management, MHD_OPTION_SOCK_ADDR, info->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
+            (unsigned)CONNECTIONS_MOST, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_SECONDS,
+            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)16384, MHD_OPTION_END);
+    }
+    freeaddrinfo(info);
+    if (!management || !management->daemon) {
+        result = error_set(error, ERROR_IO, "listen on %s: %s", address, strerror(errno));
+        free(management);
+        return result;
+    }
+    log_address(management->daemon, address);
+    *ret_management = management;
+    return 0;
+}
+
+struct management *management_stop(struct management *management)
+{
+    if (management)
+        MHD_stop_daemon(management->daemon);
+    free(management);
+    return NULL;
+}

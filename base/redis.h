@@ -1,0 +1,45 @@
+/* A blocking Redis connection over hiredis: URL, limits, checks, and functions loaded when missing. It knows nothing of
+ * totals. One connection per purpose and thread; on any error free it and connect again (a time-out never means "not
+ * done"). */
+#ifndef CITYTOTALS_BASE_REDIS_H
+#define CITYTOTALS_BASE_REDIS_H
+
+#include <hiredis/hiredis.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+
+struct redis_options {
+    const char *url;         /* redis://[user:pass@]host:port[/db], rediss://…, redis+cluster://… ; percent-decoded parts */
+    const char *route_key;   /* a key of the slot that will be used (cluster: MOVED is followed to its node); may be NULL */
+    int64_t connect_timeout_ms; /* 0 = 5 s */
+    int64_t command_timeout_ms; /* 0 = 30 s */
+    bool writer; /* refuse a replica, another maxmemory-policy than noeviction; always refused: older than 7.0 */
+};
+
+struct redis; /* owns a redisContext */
+
+/* Only checks the URL. -ERROR_CONFIG with what is allowed. */
+int redis_url_check(const char *url, struct error *error);
+/* Connect, authenticate, select, check the server. ERROR_REDIS/RETRY when it is away or loading; ERROR_REFUSED/FATAL
+ * with a sentence that says what to change for wrong credentials, an old version, a replica, an eviction policy. */
+int redis_connect(const struct redis_options *options, struct redis **ret_redis, struct error *error);
+struct redis *redis_free(struct redis *redis);
+
+/* Send a command and wait. On success *ret_reply is owned by the caller (freeReplyObject) and never a Redis error: an
+ * error reply becomes ERROR_REDIS (text = Redis's sentence), RETRY for LOADING, BUSY, MASTERDOWN, OOM, READONLY, MOVED,
+ * CLUSTERDOWN, NOREPLICAS, TRYAGAIN; FATAL otherwise. */
+int redis_call(struct redis *redis, int argc, const char *const *argv, const size_t *argv_sizes, redisReply **ret_reply,
+               struct error *error);
+/* printf-like as redisCommand: %s, %b, %lld … */
+int redis_callf(struct redis *redis, redisReply **ret_reply, struct error *error, const char *format, ...);
+/* The two halves, for overlapping work: `redis_send` writes the whole request out; `redis_receive` blocks for the
+ * oldest outstanding reply. */
+int redis_send(struct redis *redis, int argc, const char *const *argv, const size_t *argv_sizes, struct error *error);
+int redis_receive(struct redis *redis, redisReply **ret_reply, struct error *error);
+/* FUNCTION LOAD of `code` when library `name` is missing. A library's name carries the digest of its code, so two
+ * versions live side by side and nothing is ever replaced. */
+int redis_function_ensure(struct redis *redis, const char *name, const char *code, struct error *error);
+redisContext *redis_context(struct redis *redis);
+
+#endif

@@ -1,0 +1,276 @@
+/* The fold: two passes over a batch of records, the sums of a window, and the words of the commit. */
+#include "consumer/fold.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "consumer/agency.h"
+#include "consumer/fold_internal.h"
+#include "consumer/overlay.h"
+#include "schemas/layout.h"
+#include "schemas/rules.h"
+
+struct batch *batch_new(size_t capacity)
+{
+    struct batch *batch = calloc(1, sizeof *batch);
+    if (!batch)
+        return NULL;
+    batch->capacity = capacity;
+    batch->details = BUFFER_BOUNDED(capacity * (DEAD_LETTER_DETAIL_MOST + 1));
+    batch->records = calloc(capacity, sizeof *batch->records);
+    batch->items = calloc(capacity, sizeof *batch->items);
+    return batch->records && batch->items ? batch : batch_free(batch);
+}
+
+struct batch *batch_free(struct batch *batch)
+{
+    if (!batch)
+        return NULL;
+    buffer_free(&batch->details);
+    free(batch->records);
+    free(batch->items);
+    free(batch);
+    return NULL;
+}
+
+int fold_new(const char *city, struct decoder *decoder, struct lanes *lanes, size_t batch_most, struct fold **ret_fold,
+             struct error *error)
+{
+    struct fold *fold = calloc(1, sizeof *fold);
+    if (fold) {
+        snprintf(fold->city, sizeof fold->city, "%s", city);
+        fold->decoder = decoder;
+        fold->lanes = lanes;
+        fold->batch_most = batch_most;
+        fold->agencies = agencies_new();
+        fold->overlay = overlay_new(batch_most);
+        fold->cells = cells_new();
+        fold->storage = calloc(1, sizeof *fold->storage);
+        fold->suspects = calloc(batch_most, sizeof *fold->suspects);
+        fold->touched = calloc(batch_most, sizeof *fold->touched);
+        fold->days = calloc(DAYS, sizeof *fold->days);
+        fold->touched_days = calloc(DAYS, sizeof *fold->touched_days);
+        for (int i = 0; i < SEEN_LANES; i++)
+            fold->records[i] = BUFFER_BOUNDED(batch_most * SEEN_RECORD_SIZE);
+        fold->visits = BUFFER_BOUNDED(batch_most * VISIT_RECORD_SIZE);
+        fold->text = BUFFER_BOUNDED(SIZE_MAX / 2);
+    }
+    if (!fold || !fold->agencies || !fold->overlay || !fold->cells || !fold->storage || !fold->suspects ||
+        !fold->touched || !fold->days || !fold->touched_days) {
+        fold_free(fold);
+        return error_set(error, ERROR_MEMORY, "out of memory for a batch of %zu events", batch_most);
+    }
+    *ret_fold = fold;
+    return 0;
+}
+
+struct fold *fold_free(struct fold *fold)
+{
+    if (!fold)
+        return NULL;
+    agencies_free(fold->agencies);
+    overlay_free(fold->overlay);
+    cells_free(fold->cells);
+    free(fold->storage);
+    free(fold->suspects);
+    free(fold->touched);
+    free(fold->days);
+    free(fold->touched_days);
+    for (int i = 0; i < SEEN_LANES; i++)
+        buffer_free(&fold->records[i]);
+    buffer_free(&fold->visits);
+    buffer_free(&fold->text);
+    free(fold->values);
+    free(fold->sizes);
+    free(fold->offsets);
+    free(fold);
+    return NULL;
+}
+
+/* A letter's detail must outlive the pass: it is kept in the batch's arena, as an offset that is made a pointer at the
+ * end of the pass, since the arena may move while it grows. */
+static void letter(struct batch *batch, struct item *item, enum dead_letter_reason reason, const char *detail)
+{
+    item->kind = ITEM_LETTER;
+    item->letter = (uint8_t)reason;
+    item->detail = (const char *)(uintptr_t)batch->details.size; // NOLINT: an offset until the pass ends
+    size_t size = strlen(detail);
+    if (size > DEAD_LETTER_DETAIL_MOST) {
+        size = DEAD_LETTER_DETAIL_MOST;
+        while (size && ((unsigned char)detail[size] & 0xC0) == 0x80)
+            size--;
+    }
+    buffer_append(&batch->details, detail, size);
+    buffer_append(&batch->details, "", 1);
+    batch->letters_decoded++;
+}
+
+static void decode_one(struct fold *fold, struct batch *batch, struct item *item, const struct source_record *record)
+{
+    struct event event;
+    struct decode_failure failure = {0};
+    bool away = false;
+    char detail[DEAD_LETTER_DETAIL_MOST * 2];
+    enum dead_letter_reason reason = decoder_decode(fold->decoder, (enum event_type)record->topic, record->value, &event,
+                                                    fold->storage, &failure, &away);
+    if (reason == LETTER_TOO_LARGE) {
+        too_large_detail(record->value, detail, sizeof detail);
+        letter(batch, item, reason, detail);
+        return;
+    }
+    if (reason != LETTER_NONE) {
+        snprintf(detail, sizeof detail, "%s%s%s at byte %zu", failure.what ? failure.what : dead_letter_reason_name(reason),
+                 failure.field && *failure.field ? " in field " : "", failure.field ? failure.field : "", failure.offset);
+        letter(batch, item, reason, detail);
+        return;
+    }
+    reason = event_check(&event, record->timestamp_ms, NULL);
+    if (reason != LETTER_NONE) {
+        struct rule_violation violation;
+        event_check(&event, record->timestamp_ms, &violation);
+        letter(batch, item, reason, violation.text);
+        return;
+    }
+    item->type = (uint8_t)event.type;
+    if (event.type == EVENT_PAGE_VISIT) {
+        item->kind = ITEM_VISIT;
+        item->occurred_at_ms = event.occurred_at_ms;
+        memcpy(item->visitor, event.visit.visitor, sizeof item->visitor);
+        return;
+    }
+    struct agency *agency = agencies_get(fold->agencies, event.agency);
+    if (!agency) {
+        item->kind = ITEM_NOTHING;
+        fold->out_of_memory = true;
+        return;
+    }
+    item->kind = ITEM_EVENT;
+    item->agency = agency;
+    item->lane = agency->lane;
+    item->identity = identity_of(event.event_id, agency->salts[event.type]);
+    item->digest = event_meaning_digest(&event);
+    item->effective_date = event.effective_date;
+    item->reverses = event.has_reverses;
+    if (event.type == EVENT_HEADCOUNT_CHANGE) {
+        item->word1 = (uint8_t)event.headcount.sector;
+        item->word2 = (uint8_t)event.headcount.reason;
+        item->number1 = event.headcount.delta;
+        item->pilot_model = item->district = (struct slice){0};
+    } else {
+        item->word1 = (uint8_t)event.merger.category;
+        item->word2 = (uint8_t)event.merger.kind;
+        item->number1 = event.merger.units_before;
+        item->number2 = event.merger.units_after;
+        item->pilot_model = event.merger.pilot_model;
+        item->district = event.merger.district;
+    }
+    if (lane_is_loaded(fold->lanes, item->lane))
+        lane_prefetch(fold->lanes, item->lane, &item->identity);
+}
+
+void fold_decode(struct fold *fold, struct partitions *partitions, struct batch *batch)
+{
+    buffer_reset(&batch->details);
+    batch->low = 0;
+    batch->high = 0;
+    batch->decoded = batch->letters_decoded = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct source_record *record = &batch->records[i];
+        struct item *item = &batch->items[i];
+        item->kind = ITEM_NOTHING;
+        struct partition *partition = partition_find(partitions, record->topic, record->partition);
+        item->partition = partition;
+        if (!partition || record->kind == RECORD_ERROR)
+            continue;
+        if (record->kind == RECORD_EOF) {
+            if (partition_take_end(partition, record->offset))
+                item->kind = ITEM_END;
+        } else if (partition_take(partition, record->offset, record->timestamp_ms, record->value)) {
+            struct last_record *last = &partition->read_last;
+            last->offset = record->offset;
+            last->timestamp_ms = record->timestamp_ms;
+            if (record->timestamp_ms > last->newest_ms)
+                last->newest_ms = record->timestamp_ms;
+            decode_one(fold, batch, item, record);
+            batch->decoded++;
+        }
+        item->position_after = partition->read_position;
+        item->last = partition->read_last;
+    }
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i].kind == ITEM_LETTER)
+            batch->items[i].detail = batch->details.data + (uintptr_t)batch->items[i].detail;
+}
+
+void fold_lanes(struct fold *fold, struct batch *batch, size_t lanes_most, bool ret_needed[SEEN_LANES])
+{
+    size_t needed = 0;
+    memset(ret_needed, 0, SEEN_LANES * sizeof *ret_needed);
+    for (size_t i = batch->low; i < batch->high; i++) {
+        const struct item *item = &batch->items[i];
+        if (item->kind != ITEM_EVENT || ret_needed[item->lane])
+            continue;
+        if (needed == lanes_most) {
+            batch->high = i;
+            return;
+        }
+        ret_needed[item->lane] = true;
+        needed++;
+        lanes_touch(fold->lanes, item->lane);
+    }
+}
+
+size_t fold_prepare(struct fold *fold, struct batch *batch, const struct suspect **ret_suspects)
+{
+    fold->suspect_count = 0;
+    for (size_t i = batch->low; i < batch->high; i++) {
+        struct item *item = &batch->items[i];
+        if (item->kind != ITEM_EVENT)
+            continue;
+        uint32_t index;
+        switch (lane_find(fold->lanes, item->lane, &item->identity, item->digest, &index)) {
+        case SEEN_NEW:
+            item->seen = ITEM_NEW;
+            break;
+        case SEEN_DUPLICATE:
+            item->seen = ITEM_DUPLICATE;
+            break;
+        case SEEN_MAYBE:
+            item->seen = ITEM_NEW;
+            fold->suspects[fold->suspect_count++] = (struct suspect){i, item->lane, index};
+            break;
+        }
+    }
+    *ret_suspects = fold->suspects;
+    return fold->suspect_count;
+}
+
+void fold_settle(struct fold *fold, struct batch *batch, const struct suspect *suspect,
+                 const uint8_t record[SEEN_RECORD_SIZE])
+{
+    struct item *item = &batch->items[suspect->item];
+    uint64_t digest;
+    memcpy(&digest, record + 16, sizeof digest);
+    if (memcmp(record, item->identity.bytes, 16) == 0) {
+        item->seen = digest == item->digest ? ITEM_DUPLICATE : ITEM_CONFLICT;
+        return;
+    }
+    /* Another identity with the same 64-bit hash (once in 2^64 pairs): it is new unless the lane says otherwise, and
+     * the lane holds at most this one likeness per hash in practice. Look at the next. */
+    (void)fold;
+    item->seen = ITEM_NEW;
+}
+
+bool fold_is_full(const struct fold *fold)
+{
+    return agencies_count(fold->agencies) >= AGENCIES_MOST;
+}
+
+void fold_forget(struct fold *fold)
+{
+    fold->touched_count = 0;
+    agencies_forget(fold->agencies);
+}

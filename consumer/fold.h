@@ -1,0 +1,127 @@
+/* From Kafka records to one commit: check and decode each, decide what is new, sum what is to be added. Pure.
+ *
+ * Two passes, so that the first can run while the commit before is still in flight:
+ *   fold_decode   looks at no state but the partitions' positions: framing, Avro, rules, identity, lane.
+ *   fold_prepare, fold_settle, fold_sum   decide against the seen lanes and sum a window of the batch. */
+#ifndef CITYTOTALS_CONSUMER_FOLD_H
+#define CITYTOTALS_CONSUMER_FOLD_H
+
+#include "base/buffer.h"
+#include "consumer/cells.h"
+#include "consumer/lane.h"
+#include "consumer/partition.h"
+#include "consumer/record.h"
+#include "schemas/codec.h"
+#include "schemas/identity.h"
+
+#define PARTITIONS_MOST 1024 /* of one topic */
+
+/* All partitions that this consumer was given, found by topic and number. */
+struct partitions {
+    struct partition *items;
+    size_t count;
+    uint16_t index[EVENT_TYPES][PARTITIONS_MOST]; /* place in items + 1, 0 = not ours */
+};
+static inline struct partition *partition_find(struct partitions *partitions, uint8_t type, int32_t id)
+{
+    if (type >= EVENT_TYPES || id < 0 || id >= PARTITIONS_MOST || !partitions->index[type][id])
+        return NULL;
+    return &partitions->items[partitions->index[type][id] - 1];
+}
+
+enum item_kind {
+    ITEM_NOTHING, /* folded before, or not ours */
+    ITEM_END,     /* the end of the log: the position passes transaction markers */
+    ITEM_EVENT,
+    ITEM_VISIT,
+    ITEM_LETTER,
+};
+enum item_seen { ITEM_NEW, ITEM_DUPLICATE, ITEM_CONFLICT };
+
+struct agency;
+struct item {
+    uint8_t kind;   /* enum item_kind */
+    uint8_t type;   /* enum event_type */
+    uint8_t seen;   /* enum item_seen */
+    uint8_t letter; /* enum dead_letter_reason */
+    uint8_t lane;
+    uint8_t word1, word2; /* sector and reason, or category and kind */
+    uint8_t reverses;
+    int32_t effective_date;
+    int32_t number1, number2; /* delta, or units before and after */
+    int64_t position_after;
+    struct last_record last;  /* the partition's, after this record */
+    struct partition *partition;
+    union {
+        struct {
+            struct agency *agency;
+            struct identity identity;
+            uint64_t digest;
+            struct slice pilot_model, district; /* into the record's value */
+        };
+        struct {
+            int64_t occurred_at_ms;
+            uint8_t visitor[16];
+        };
+        const char *detail; /* of a letter known by the first pass; in the batch's arena */
+    };
+};
+
+struct batch {
+    struct source_record *records; /* filled by the source; released by the driver */
+    struct item *items;
+    size_t count, capacity;
+    size_t low, high; /* the window being folded; before `low` all is committed */
+    struct buffer details;
+    int64_t decoded, letters_decoded;
+};
+struct batch *batch_new(size_t capacity);
+struct batch *batch_free(struct batch *batch);
+
+struct fold_counts {
+    int64_t events, duplicates, conflicts, letters, visits;
+};
+
+/* A record of a lane that must be read to tell a duplicate or conflict from a mere likeness. */
+struct suspect {
+    size_t item;
+    uint32_t lane;
+    uint32_t index; /* record number in the lane */
+};
+
+struct fold;
+int fold_new(const char *city, struct decoder *decoder, struct lanes *lanes, size_t batch_most, struct fold **ret_fold,
+             struct error *error);
+struct fold *fold_free(struct fold *fold);
+
+/* First pass over all records of the batch. Returns true when the registry must be waited for (never without one). */
+void fold_decode(struct fold *fold, struct partitions *partitions, struct batch *batch);
+
+/* The lanes that the window needs. Cuts the window (`high`) where more lanes would be needed than may be loaded at once:
+ * `lanes_most`. */
+void fold_lanes(struct fold *fold, struct batch *batch, size_t lanes_most, bool ret_needed[SEEN_LANES]);
+/* Look every event of the window up. Suspects need the record read and fold_settle called, until none is left. */
+size_t fold_prepare(struct fold *fold, struct batch *batch, const struct suspect **ret_suspects);
+void fold_settle(struct fold *fold, struct batch *batch, const struct suspect *suspect,
+                 const uint8_t record[SEEN_RECORD_SIZE]);
+/* Decide and sum the window, from the start each time it is called. ERROR_MEMORY. */
+int fold_sum(struct fold *fold, struct batch *batch, struct fold_counts *ret_counts, struct error *error);
+
+/* Dead letters of the summed window, up to `most` from item *cursor on; 0 = no more. Slices are valid until the next call. */
+size_t fold_letters(struct fold *fold, struct batch *batch, size_t *cursor, struct dead_letter *letters, size_t most);
+
+/* The window as arguments of the commit Function (after its keys count and key): valid until the next fold_sum. */
+struct arguments {
+    const char **values;
+    size_t *sizes;
+    int count;
+};
+int fold_arguments(struct fold *fold, struct batch *batch, const char *function, const char *epoch,
+                   int32_t visit_partitions, struct arguments *ret_arguments, struct error *error);
+/* The commit went through: the new records join the lanes, the partitions move on. */
+int fold_committed(struct fold *fold, struct batch *batch, struct error *error);
+/* Agencies are remembered to a bound; true when the caller should let go of all batches and call fold_forget. */
+bool fold_is_full(const struct fold *fold);
+void fold_forget(struct fold *fold);
+
+#endif

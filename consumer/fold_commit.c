@@ -1,0 +1,319 @@
+/* The commit in words: the summed window as arguments of the commit Function, and what follows when it went through. */
+#include <inttypes.h>
+#include <openssl/sha.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "consumer/agency.h"
+#include "consumer/fold_internal.h"
+
+void too_large_detail(struct slice value, char *text, size_t size)
+{
+    unsigned char hash[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)value.data, value.size, hash);
+    int at = snprintf(text, size, "%zu bytes, SHA-256 ", value.size);
+    for (size_t i = 0; i < sizeof hash; i++)
+        at += snprintf(text + at, size - (size_t)at, "%02x", hash[i]);
+    snprintf(text + at, size - (size_t)at, "; allowed: %d bytes", VALUE_SIZE_MOST);
+}
+
+/* Values are gathered as places in one text buffer (offset + 1) or, for bytes that stay where they are, as pointers. */
+static void value(struct fold *fold, const char *data, size_t size, bool copy)
+{
+    if (fold->value_count == fold->value_capacity) {
+        int capacity = fold->value_capacity ? fold->value_capacity * 2 : 1024;
+        const char **values = realloc(fold->values, (size_t)capacity * sizeof *values);
+        if (values)
+            fold->values = values;
+        size_t *sizes = realloc(fold->sizes, (size_t)capacity * sizeof *sizes);
+        if (sizes)
+            fold->sizes = sizes;
+        size_t *offsets = realloc(fold->offsets, (size_t)capacity * sizeof *offsets);
+        if (offsets)
+            fold->offsets = offsets;
+        if (!values || !sizes || !offsets) {
+            fold->out_of_memory = true;
+            return;
+        }
+        fold->value_capacity = capacity;
+    }
+    int at = fold->value_count++;
+    fold->sizes[at] = size;
+    fold->values[at] = copy ? NULL : data;
+    fold->offsets[at] = fold->text.size;
+    if (copy)
+        buffer_append(&fold->text, data, size);
+}
+
+static void text_value(struct fold *fold, const char *text)
+{
+    value(fold, text, strlen(text), true);
+}
+
+static void slice_value(struct fold *fold, struct slice slice)
+{
+    value(fold, slice.data ? slice.data : "", slice.size, true);
+}
+
+static void number_value(struct fold *fold, int64_t number)
+{
+    char text[24];
+    int size = snprintf(text, sizeof text, "%" PRId64, number);
+    value(fold, text, (size_t)size, true);
+}
+
+struct window_end {
+    struct partition *partition;
+    int64_t position;
+    struct last_record last;
+};
+
+/* Where each partition stands after the window: the last item of each. At most one entry a partition. */
+static size_t window_ends(const struct fold *fold, const struct batch *batch, struct window_end *ends, size_t most)
+{
+    (void)fold;
+    size_t count = 0;
+    for (size_t i = batch->high; i-- > batch->low;) {
+        const struct item *item = &batch->items[i];
+        if (item->kind == ITEM_NOTHING)
+            continue;
+        bool known = false;
+        for (size_t j = 0; j < count && !known; j++)
+            known = ends[j].partition == item->partition;
+        if (!known && count < most)
+            ends[count++] = (struct window_end){item->partition, item->position_after, item->last};
+    }
+    return count;
+}
+
+static void add_partitions(struct fold *fold, const struct batch *batch)
+{
+    static __thread struct window_end ends[EVENT_TYPES * PARTITIONS_MOST];
+    size_t count = window_ends(fold, batch, ends, sizeof ends / sizeof *ends);
+    number_value(fold, (int64_t)count);
+    for (size_t i = 0; i < count; i++) {
+        char last[LAST_RECORD_TEXT_SIZE] = "";
+        struct last_record record = ends[i].last;
+        if (record.offset >= 0 && record.offset != ends[i].partition->last.offset) {
+            for (size_t j = batch->high; j-- > batch->low;) {
+                const struct source_record *source = &batch->records[j];
+                if (batch->items[j].partition == ends[i].partition && source->kind == RECORD_MESSAGE &&
+                    source->offset == record.offset) {
+                    record.crc = record_crc(source->value);
+                    break;
+                }
+            }
+            last_record_format(&record, last);
+        }
+        text_value(fold, ends[i].partition->field);
+        number_value(fold, ends[i].partition->position);
+        number_value(fold, ends[i].position);
+        text_value(fold, last);
+    }
+}
+
+static void add_lanes(struct fold *fold)
+{
+    int64_t count = 0;
+    for (int lane = 0; lane < SEEN_LANES; lane++)
+        count += fold->consulted[lane];
+    number_value(fold, count);
+    for (int lane = 0; lane < SEEN_LANES; lane++) {
+        if (!fold->consulted[lane])
+            continue;
+        number_value(fold, lane);
+        number_value(fold, lane_length(fold->lanes, (uint32_t)lane) * SEEN_RECORD_SIZE);
+        value(fold, fold->records[lane].data ? fold->records[lane].data : "", fold->records[lane].size, false);
+    }
+}
+
+static bool total(struct fold *fold, const char *field, int64_t amount)
+{
+    return amount == 0 || cells_add(fold->cells, CELLS_TOTALS, slice_of(field), amount);
+}
+
+/* Everything but the hot path's cells is already in `cells`; the citywide sums join it. */
+static bool sum_totals(struct fold *fold)
+{
+    int64_t baseline = 0, current = 0;
+    char field[64];
+    bool ok = true;
+    for (int sector = 0; sector < SECTORS; sector++) {
+        baseline += fold->sector_baseline[sector];
+        current += fold->sector_current[sector];
+        snprintf(field, sizeof field, "headcount_baseline:%s", sector_name((enum sector)sector));
+        ok = ok && total(fold, field, fold->sector_baseline[sector]);
+        snprintf(field, sizeof field, "headcount_current:%s", sector_name((enum sector)sector));
+        ok = ok && total(fold, field, fold->sector_current[sector]);
+    }
+    ok = ok && total(fold, "headcount_baseline", baseline) && total(fold, "headcount_current", current) &&
+         total(fold, "events", fold->counts.events) && total(fold, "dead_letters", fold->counts.letters);
+    for (size_t i = 0; ok && i < fold->touched_day_count; i++) {
+        const struct day_cells *cells = &fold->days[fold->touched_days[i]];
+        char day[DATE_TEXT_SIZE];
+        date_format(fold->touched_days[i] + FIRST_DAY, day);
+        for (int sector = 0; ok && sector < SECTORS; sector++) {
+            for (int which = 0; ok && which < 2; which++) {
+                int64_t amount = which ? cells->current[sector] : cells->baseline[sector];
+                if (amount == 0)
+                    continue;
+                int size = snprintf(field, sizeof field, "%s:%s:%s", day, which ? "current" : "baseline",
+                                    sector_name((enum sector)sector));
+                ok = cells_add(fold->cells, CELLS_HEADCOUNT_BY_DAY, (struct slice){field, (size_t)size}, amount);
+            }
+        }
+    }
+    for (size_t i = 0; ok && i < fold->touched_count; i++) {
+        const struct agency *agency = fold->touched[i];
+        struct slice name = {agency->name, agency->name_size};
+        if (agency->baseline)
+            ok = cells_add(fold->cells, CELLS_HEADCOUNT_BASELINE, name, agency->baseline);
+        if (ok && agency->current)
+            ok = cells_add(fold->cells, CELLS_HEADCOUNT_CURRENT, name, agency->current);
+    }
+    return ok;
+}
+
+static void add_hashes(struct fold *fold)
+{
+    size_t count;
+    const struct cell *cells = cells_all(fold->cells, &count);
+    size_t sizes[CELL_HASHES] = {0};
+    int64_t hashes = 0;
+    for (size_t i = 0; i < count; i++)
+        hashes += sizes[cells[i].hash]++ == 0;
+    number_value(fold, hashes);
+    for (int hash = 0; hash < CELL_HASHES; hash++) {
+        if (!sizes[hash])
+            continue;
+        text_value(fold, cell_hash_suffix((enum cell_hash)hash));
+        number_value(fold, (int64_t)sizes[hash]);
+        for (size_t i = 0; i < count; i++)
+            if (cells[i].hash == (enum cell_hash)hash)
+                text_value(fold, cells[i].field);
+        for (size_t i = 0; i < count; i++)
+            if (cells[i].hash == (enum cell_hash)hash)
+                number_value(fold, cells[i].amount);
+    }
+}
+
+static void pair(struct fold *fold, const char *field, const char *text)
+{
+    text_value(fold, field);
+    text_value(fold, text);
+}
+
+/* The latest new events of the window for the `changes` stream. They are decoded again: few, and their text is not kept. */
+static void add_changes(struct fold *fold, const struct batch *batch)
+{
+    size_t places[CHANGES_PER_COMMIT], count = 0;
+    for (size_t i = batch->high; i-- > batch->low && count < CHANGES_PER_COMMIT;)
+        if (batch->items[i].kind == ITEM_EVENT && batch->items[i].seen == ITEM_NEW)
+            places[count++] = i;
+    number_value(fold, (int64_t)count);
+    while (count > 0) {
+        const struct item *item = &batch->items[places[--count]];
+        const struct source_record *record = &batch->records[places[count]];
+        struct event event;
+        struct decode_failure failure;
+        bool away = false;
+        decoder_decode(fold->decoder, (enum event_type)record->topic, record->value, &event, fold->storage, &failure, &away);
+        int at = fold->value_count;
+        number_value(fold, 0);
+        char text[64];
+        pair(fold, "type", event_type_name(event.type));
+        pair(fold, "event_id", event_id_format(event.event_id, text));
+        text_value(fold, "source");
+        slice_value(fold, event.source);
+        text_value(fold, "agency");
+        slice_value(fold, event.agency);
+        pair(fold, "effective_date", date_format(event.effective_date, text));
+        pair(fold, "occurred_at", timestamp_format(event.occurred_at_ms, text));
+        if (event.type == EVENT_HEADCOUNT_CHANGE) {
+            pair(fold, "sector", sector_name(event.headcount.sector));
+            pair(fold, "reason", headcount_reason_name(event.headcount.reason));
+            text_value(fold, "delta");
+            number_value(fold, event.headcount.delta);
+        } else {
+            pair(fold, "category", unit_category_name(event.merger.category));
+            pair(fold, "kind", merger_kind_name(event.merger.kind));
+            text_value(fold, "units_before");
+            number_value(fold, event.merger.units_before);
+            text_value(fold, "units_after");
+            number_value(fold, event.merger.units_after);
+            if (event.merger.pilot_model.data) {
+                text_value(fold, "pilot_model");
+                slice_value(fold, event.merger.pilot_model);
+                text_value(fold, "district");
+                slice_value(fold, event.merger.district);
+            }
+        }
+        if (event.decision.data) {
+            text_value(fold, "decision");
+            slice_value(fold, event.decision);
+        }
+        if (event.has_reverses)
+            pair(fold, "reverses", event_id_format(event.reverses, text));
+        pair(fold, "at", item->partition->field);
+        text_value(fold, "offset");
+        number_value(fold, record->offset);
+        /* the entry's length, now known, replaces the 0: numbers are copied text, so it is appended and pointed to */
+        int size = snprintf(text, sizeof text, "%d", fold->value_count - at - 1);
+        fold->offsets[at] = fold->text.size;
+        fold->sizes[at] = (size_t)size;
+        buffer_append(&fold->text, text, (size_t)size);
+    }
+}
+
+int fold_arguments(struct fold *fold, struct batch *batch, const char *function, const char *epoch,
+                   int32_t visit_partitions, struct arguments *ret_arguments, struct error *error)
+{
+    char text[REDIS_KEY_SIZE + TIMESTAMP_TEXT_SIZE];
+    buffer_reset(&fold->text);
+    fold->value_count = 0;
+    text_value(fold, "FCALL");
+    text_value(fold, function);
+    text_value(fold, "1");
+    text_value(fold, redis_key(text, fold->city, "totals"));
+    text_value(fold, epoch);
+    text_value(fold, fold->newest_ms > INT64_MIN ? timestamp_format(fold->newest_ms, text) : "");
+    add_partitions(fold, batch);
+    add_lanes(fold);
+    bool ok = sum_totals(fold);
+    add_hashes(fold);
+    add_changes(fold, batch);
+    value(fold, fold->visits.data ? fold->visits.data : "", fold->visits.size, false);
+    snprintf(text, sizeof text, "%s.%s", fold->city, event_topic_suffix(EVENT_PAGE_VISIT));
+    text_value(fold, text);
+    number_value(fold, visit_partitions);
+    if (!ok || fold->out_of_memory || buffer_failed(&fold->text))
+        return error_set(error, ERROR_MEMORY, "out of memory while preparing a commit");
+    for (int i = 0; i < fold->value_count; i++)
+        if (!fold->values[i])
+            fold->values[i] = fold->text.data + fold->offsets[i];
+    *ret_arguments = (struct arguments){fold->values, fold->sizes, fold->value_count};
+    return 0;
+}
+
+int fold_committed(struct fold *fold, struct batch *batch, struct error *error)
+{
+    for (uint32_t lane = 0; lane < SEEN_LANES; lane++) {
+        const struct buffer *records = &fold->records[lane];
+        if (records->size == 0)
+            continue;
+        int result = lane_append(fold->lanes, lane, (const uint8_t *)records->data, records->size / SEEN_RECORD_SIZE, error);
+        if (result < 0)
+            return result;
+    }
+    for (size_t i = batch->low; i < batch->high; i++) {
+        const struct item *item = &batch->items[i];
+        if (item->kind == ITEM_NOTHING)
+            continue;
+        item->partition->position = item->position_after;
+        item->partition->last = item->last;
+    }
+    batch->low = batch->high;
+    return 0;
+}

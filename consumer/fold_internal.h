@@ -1,0 +1,61 @@
+/* What the files of the fold share; nobody else includes it. */
+#ifndef CITYTOTALS_CONSUMER_FOLD_INTERNAL_H
+#define CITYTOTALS_CONSUMER_FOLD_INTERNAL_H
+
+#include "consumer/fold.h"
+#include "schemas/layout.h"
+
+enum {
+    FIRST_DAY = 10957, /* 2000-01-01 */
+    DAYS = 36525,      /* to 2099-12-31 */
+    VISIT_RECORD_SIZE = 32,
+    CHANGES_PER_COMMIT = 100, /* the latest events of a commit that the `changes` stream keeps */
+};
+_Static_assert(DAYS == 100 * 365 + 25, "2000 to 2099 has 25 leap years");
+
+/* Headcount amounts of one effective date, by sector: the hot path's cells. */
+struct day_cells {
+    int64_t baseline[SECTORS], current[SECTORS];
+    bool touched;
+};
+
+struct fold {
+    char city[CITY_SIZE_MOST + 1];
+    struct decoder *decoder;
+    struct lanes *lanes;
+    size_t batch_most;
+    bool out_of_memory;
+
+    struct agencies *agencies;
+    struct unit_storage *storage;
+    struct suspect *suspects;
+    size_t suspect_count;
+
+    /* The window's sums. */
+    struct fold_counts counts;
+    struct overlay *overlay;
+    struct buffer records[SEEN_LANES]; /* the new records of each lane */
+    bool consulted[SEEN_LANES];
+    struct cells *cells;
+    struct agency **touched;
+    size_t touched_count;
+    struct day_cells *days; /* by effective date from FIRST_DAY */
+    int32_t *touched_days;
+    size_t touched_day_count;
+    int64_t sector_baseline[SECTORS], sector_current[SECTORS];
+    struct buffer visits;
+    int64_t newest_ms;
+
+    /* The commit's arguments. */
+    struct buffer text;
+    const char **values;
+    size_t *sizes, *offsets;
+    int value_count, value_capacity;
+};
+
+/* "270336 bytes, SHA-256 …; allowed: 262144 bytes" */
+void too_large_detail(struct slice value, char *text, size_t size);
+/* Empty the window's sums. */
+void fold_sum_reset(struct fold *fold);
+
+#endif

@@ -1,0 +1,206 @@
+/* Second pass of the fold: decide each event of a window against what was seen, and sum what it adds. */
+#include <assert.h>
+#include <endian.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "consumer/agency.h"
+#include "consumer/fold_internal.h"
+#include "consumer/overlay.h"
+
+void fold_sum_reset(struct fold *fold)
+{
+    fold->counts = (struct fold_counts){0};
+    overlay_reset(fold->overlay);
+    cells_reset(fold->cells);
+    buffer_reset(&fold->visits);
+    for (int lane = 0; lane < SEEN_LANES; lane++) {
+        buffer_reset(&fold->records[lane]);
+        fold->consulted[lane] = false;
+    }
+    for (size_t i = 0; i < fold->touched_count; i++) {
+        fold->touched[i]->touched = false;
+        fold->touched[i]->baseline = fold->touched[i]->current = 0;
+    }
+    fold->touched_count = 0;
+    for (size_t i = 0; i < fold->touched_day_count; i++)
+        fold->days[fold->touched_days[i]] = (struct day_cells){0};
+    fold->touched_day_count = 0;
+    memset(fold->sector_baseline, 0, sizeof fold->sector_baseline);
+    memset(fold->sector_current, 0, sizeof fold->sector_current);
+    fold->newest_ms = INT64_MIN;
+}
+
+static void sum_headcount(struct fold *fold, const struct item *item)
+{
+    int64_t delta = item->reverses ? -(int64_t)item->number1 : item->number1;
+    int64_t baseline = item->word2 == REASON_BASELINE ? delta : 0;
+    struct agency *agency = item->agency;
+    if (!agency->touched) {
+        agency->touched = true;
+        fold->touched[fold->touched_count++] = agency;
+    }
+    agency->current += delta;
+    agency->baseline += baseline;
+    int32_t day = item->effective_date - FIRST_DAY;
+    assert(day >= 0 && day < DAYS);
+    struct day_cells *cells = &fold->days[day];
+    if (!cells->touched) {
+        cells->touched = true;
+        fold->touched_days[fold->touched_day_count++] = day;
+    }
+    cells->current[item->word1] += delta;
+    cells->baseline[item->word1] += baseline;
+    fold->sector_current[item->word1] += delta;
+    fold->sector_baseline[item->word1] += baseline;
+}
+
+/* One amount in `units` or `pilots`, in all and by day. */
+static bool add_dated(struct fold *fold, enum cell_hash hash, const char *field, int32_t date, int64_t amount)
+{
+    char dated[CELL_FIELD_MOST], day[DATE_TEXT_SIZE];
+    int size = snprintf(dated, sizeof dated, "%s:%s", date_format(date, day), field);
+    enum cell_hash by_day = hash == CELLS_UNITS ? CELLS_UNITS_BY_DAY : CELLS_PILOTS_BY_DAY;
+    return cells_add(fold->cells, hash, slice_of(field), amount) &&
+           cells_add(fold->cells, by_day, (struct slice){dated, (size_t)size}, amount);
+}
+
+static bool add_measure(struct fold *fold, const struct item *item, const char *measure, int64_t amount)
+{
+    char field[64];
+    if (amount == 0)
+        return true;
+    snprintf(field, sizeof field, "%s:%s", measure, unit_category_name((enum unit_category)item->word1));
+    return add_dated(fold, CELLS_UNITS, field, item->effective_date, amount);
+}
+
+static bool sum_merger(struct fold *fold, const struct item *item)
+{
+    int64_t sign = item->reverses ? -1 : 1;
+    bool ok = true;
+    if (item->word2 == KIND_BASELINE)
+        ok = add_measure(fold, item, "baselines", sign) && add_measure(fold, item, "baseline", sign * item->number2);
+    else
+        ok = add_measure(fold, item, "change", sign * ((int64_t)item->number2 - item->number1));
+    if (item->word2 == KIND_MERGER)
+        ok = ok && add_measure(fold, item, "merged", sign * item->number1) && add_measure(fold, item, "mergers", sign);
+    if (ok && item->pilot_model.data) {
+        char pair[CELL_FIELD_MOST];
+        snprintf(pair, sizeof pair, "%.*s/%.*s", SLICE_ARG(item->pilot_model), SLICE_ARG(item->district));
+        ok = add_dated(fold, CELLS_PILOTS, pair, item->effective_date, sign);
+    }
+    return ok;
+}
+
+static bool sum_event(struct fold *fold, struct item *item)
+{
+    fold->consulted[item->lane] = true;
+    uint64_t digest;
+    if (item->seen == ITEM_NEW && overlay_find(fold->overlay, &item->identity, &digest))
+        item->seen = digest == item->digest ? ITEM_DUPLICATE : ITEM_CONFLICT;
+#ifdef CITYTOTALS_WITHOUT_DUPLICATE_CHECK
+    item->seen = ITEM_NEW;
+#endif
+    if (item->seen == ITEM_DUPLICATE) {
+        fold->counts.duplicates++;
+        return true;
+    }
+    if (item->seen == ITEM_CONFLICT) {
+        fold->counts.conflicts++;
+        return true;
+    }
+    uint64_t stored = htole64(item->digest);
+    buffer_append(&fold->records[item->lane], item->identity.bytes, sizeof item->identity.bytes);
+    buffer_append(&fold->records[item->lane], &stored, sizeof stored);
+    fold->counts.events++;
+    if (overlay_add(fold->overlay, &item->identity, item->digest) < 0)
+        return false;
+    if (item->type == EVENT_HEADCOUNT_CHANGE) {
+        sum_headcount(fold, item);
+        return true;
+    }
+    return sum_merger(fold, item);
+}
+
+static void sum_visit(struct fold *fold, const struct item *item)
+{
+    uint64_t times[2] = {htobe64((uint64_t)item->occurred_at_ms), htobe64((uint64_t)item->last.timestamp_ms)};
+    buffer_append(&fold->visits, item->visitor, sizeof item->visitor);
+    buffer_append(&fold->visits, times, sizeof times);
+    fold->counts.visits++;
+}
+
+static bool sum_letter(struct fold *fold, enum dead_letter_reason reason)
+{
+    fold->counts.letters++;
+    return cells_add(fold->cells, CELLS_DEAD_LETTERS, slice_of(dead_letter_reason_name(reason)), 1);
+}
+
+int fold_sum(struct fold *fold, struct batch *batch, struct fold_counts *ret_counts, struct error *error)
+{
+    fold_sum_reset(fold);
+    bool ok = !fold->out_of_memory;
+    /* item->seen is settled against the lanes; within the window an earlier event of the same batch may be the first.
+     * The window may be summed again, so what this pass decides for an item must not be read back: fold_prepare and
+     * fold_settle set it anew each time. */
+    for (size_t i = batch->low; ok && i < batch->high; i++) {
+        struct item *item = &batch->items[i];
+        switch ((enum item_kind)item->kind) {
+        case ITEM_NOTHING:
+        case ITEM_END:
+            break;
+        case ITEM_EVENT:
+            ok = sum_event(fold, item);
+            if (ok && item->seen == ITEM_CONFLICT)
+                ok = sum_letter(fold, LETTER_CONFLICT);
+            break;
+        case ITEM_VISIT:
+            sum_visit(fold, item);
+            break;
+        case ITEM_LETTER:
+            ok = sum_letter(fold, (enum dead_letter_reason)item->letter);
+            break;
+        }
+        if (item->kind != ITEM_NOTHING && item->kind != ITEM_END && item->last.timestamp_ms > fold->newest_ms)
+            fold->newest_ms = item->last.timestamp_ms;
+    }
+    for (int lane = 0; lane < SEEN_LANES; lane++)
+        ok = ok && !buffer_failed(&fold->records[lane]);
+    if (!ok || buffer_failed(&fold->visits))
+        return error_set(error, ERROR_MEMORY, "out of memory while summing a batch of %zu records", batch->high - batch->low);
+    *ret_counts = fold->counts;
+    return 0;
+}
+
+size_t fold_letters(struct fold *fold, struct batch *batch, size_t *cursor, struct dead_letter *letters, size_t most)
+{
+    (void)fold;
+    size_t n = 0;
+    size_t i = *cursor < batch->low ? batch->low : *cursor;
+    for (; i < batch->high && n < most; i++) {
+        const struct item *item = &batch->items[i];
+        const struct source_record *record = &batch->records[i];
+        bool conflict = item->kind == ITEM_EVENT && item->seen == ITEM_CONFLICT;
+        if (item->kind != ITEM_LETTER && !conflict)
+            continue;
+        struct dead_letter *letter = &letters[n++];
+        *letter = (struct dead_letter){
+            .reason = conflict ? LETTER_CONFLICT : (enum dead_letter_reason)item->letter,
+            .detail = slice_of(conflict ? "another event with this type, agency and event id was counted before, with "
+                                          "another meaning"
+                                        : item->detail),
+            .partition = record->partition,
+            .offset = record->offset,
+            .timestamp_ms = record->timestamp_ms,
+            .key = record->key,
+            .value = record->value,
+        };
+        /* The topic is the partition's field without "/<number>". */
+        letter->topic = (struct slice){item->partition->field,
+                                       (size_t)(strrchr(item->partition->field, '/') - item->partition->field)};
+        if (letter->reason == LETTER_TOO_LARGE)
+            letter->value = (struct slice){0};
+    }
+    *cursor = i;
+    return n;
+}

@@ -1,0 +1,9 @@
+/* citytotals-consumer: folds the log into Redis. */
+#include "consumer/run.h"
+#include "consumer/settings.h"
+
+int main(int argc, char **argv)
+{
+    static const struct program_command commands[] = {{&consumer_command_run, consumer_run}, {0}};
+    return program_main("citytotals-consumer", "Folds the city's event log into live totals in Redis.", commands, argc, argv);
+}

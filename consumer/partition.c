@@ -1,0 +1,124 @@
+/* Decides what happens when a partition's stored position meets its log: start, accept a gap, or halt with a sentence. */
+#include "consumer/partition.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <zlib.h>
+
+char *last_record_format(const struct last_record *last, char text[LAST_RECORD_TEXT_SIZE])
+{
+    snprintf(text, LAST_RECORD_TEXT_SIZE, "%" PRId64 " %" PRId64 " %" PRIu32 " %" PRId64, last->offset,
+             last->timestamp_ms, last->crc, last->newest_ms);
+    return text;
+}
+
+bool last_record_parse(struct slice text, struct last_record *ret_last)
+{
+    char copy[LAST_RECORD_TEXT_SIZE];
+    if (!text.data || text.size >= sizeof copy)
+        return false;
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    struct last_record last;
+    int used = 0;
+    if (sscanf(copy, "%" SCNd64 " %" SCNd64 " %" SCNu32 " %" SCNd64 "%n", &last.offset, &last.timestamp_ms, &last.crc,
+               &last.newest_ms, &used) != 4 ||
+        (size_t)used != text.size)
+        return false;
+    *ret_last = last;
+    return true;
+}
+
+uint32_t record_crc(struct slice value)
+{
+    return value.data ? (uint32_t)crc32_z(0, (const Bytef *)value.data, value.size) : 0;
+}
+
+static enum partition_plan halt(struct partition *partition, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static enum partition_plan halt(struct partition *partition, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    vsnprintf(partition->reason, sizeof partition->reason, format, list);
+    va_end(list);
+    partition->state = PARTITION_HALTED;
+    return PARTITION_HALT;
+}
+
+enum partition_plan partition_meet_log(struct partition *partition, int64_t low, int64_t high, bool accept_log_start,
+                                       int64_t *ret_start)
+{
+    int64_t position = partition->position;
+    if (position > high)
+        return halt(partition,
+                    "stored offset %" PRId64 " is beyond the end of the log, %" PRId64
+                    ": the topic was truncated or recreated; bring the old log back, or delete this city's keys in Redis "
+                    "to count the new log from its start",
+                    position, high);
+    if (position < low) {
+        if (partition->type == EVENT_PAGE_VISIT || accept_log_start)
+            return PARTITION_SKIP;
+        return halt(partition,
+                    "the log starts at offset %" PRId64 ", after the stored offset %" PRId64
+                    ": events in between were deleted before they were counted; bring them back, or accept the gap with "
+                    "--accept-log-start (it is recorded)",
+                    low, position);
+    }
+    bool comparable = partition->last.offset >= low && partition->last.offset < position;
+    partition->state = comparable ? PARTITION_VERIFYING : PARTITION_ACTIVE;
+    partition->read_position = position;
+    partition->read_last = partition->last;
+    *ret_start = comparable ? partition->last.offset : position;
+    return PARTITION_START;
+}
+
+bool partition_take(struct partition *partition, int64_t offset, int64_t timestamp_ms, struct slice value)
+{
+    if (partition->state == PARTITION_VERIFYING) {
+        if (offset < partition->last.offset)
+            return false;
+        uint32_t crc = record_crc(value);
+        if (offset > partition->last.offset) {
+            halt(partition,
+                 "the record at offset %" PRId64 " that was folded last is gone (the next is at %" PRId64
+                 "): the log is not the one that was folded; bring the old log back, or delete this city's keys in Redis "
+                 "to count this log from its start",
+                 partition->last.offset, offset);
+            return false;
+        }
+        if (timestamp_ms != partition->last.timestamp_ms || crc != partition->last.crc) {
+            halt(partition,
+                 "the record at offset %" PRId64 " differs from the one that was folded there (timestamp %" PRId64
+                 " and checksum %" PRIu32 ", remembered %" PRId64 " and %" PRIu32
+                 "): the topic was truncated or recreated; bring the old log back, or delete this city's keys in Redis to "
+                 "count this log from its start",
+                 offset, timestamp_ms, crc, partition->last.timestamp_ms, partition->last.crc);
+            return false;
+        }
+        partition->state = PARTITION_ACTIVE;
+        return false;
+    }
+    if (partition->state != PARTITION_ACTIVE || offset < partition->read_position)
+        return false;
+    partition->read_position = offset + 1;
+    return true;
+}
+
+bool partition_take_end(struct partition *partition, int64_t offset)
+{
+    if (partition->state == PARTITION_VERIFYING && offset > partition->last.offset) {
+        halt(partition,
+             "the record at offset %" PRId64 " that was folded last is gone (the log ends at %" PRId64
+             "): the log is not the one that was folded; bring the old log back, or delete this city's keys in Redis to "
+             "count this log from its start",
+             partition->last.offset, offset);
+        return false;
+    }
+    if (partition->state != PARTITION_ACTIVE || offset <= partition->read_position)
+        return false;
+    partition->read_position = offset;
+    return true;
+}

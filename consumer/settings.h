@@ -1,0 +1,20 @@
+/* The consumer's commands and their settings. */
+#ifndef CITYTOTALS_CONSUMER_SETTINGS_H
+#define CITYTOTALS_CONSUMER_SETTINGS_H
+
+#include "base/settings.h"
+
+struct run_options {
+    struct common_options common; /* first: the common table's offsets are into it */
+    const char *management;
+    int64_t connect_timeout_ms;
+    bool until_end;
+    int64_t seen_memory;
+    int64_t batch_events;
+    bool accept_log_start;
+    const char *accept_cluster;
+    int64_t retry_ms;
+};
+extern const struct command consumer_command_run;
+
+#endif

@@ -1,0 +1,281 @@
+/* The hiredis driver of the consumer: every call is one of the city's Functions or a read of a lane. */
+#include "consumer/store.h"
+
+#include <inttypes.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/redis.h"
+#include "schemas/layout.h"
+
+enum { LANE_CHUNK = 4 * 1024 * 1024 / SEEN_RECORD_SIZE * SEEN_RECORD_SIZE };
+
+struct store {
+    struct redis *redis;
+    char city[CITY_SIZE_MOST + 1];
+    char epoch[EPOCH_SIZE];
+    char totals_key[REDIS_KEY_SIZE];
+};
+
+static struct slice reply_text(const redisReply *reply)
+{
+    if (reply && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS))
+        return (struct slice){reply->str, (size_t)reply->len};
+    return (struct slice){0};
+}
+
+static bool reply_is(const redisReply *reply, const char *word)
+{
+    return slice_equal(reply_text(reply), slice_of(word));
+}
+
+static bool parse_number(struct slice text, int64_t *ret_number)
+{
+    char copy[24], *end;
+    if (!text.data || text.size == 0 || text.size >= sizeof copy)
+        return false;
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    *ret_number = strtoll(copy, &end, 10);
+    return *end == '\0';
+}
+
+static int unexpected(struct error *error, const char *what)
+{
+    return error_set(error, ERROR_REDIS, "%s: Redis answered something unexpected", what);
+}
+
+static const redisReply *array_find(const redisReply *array, const char *name)
+{
+    for (size_t i = 0; array && array->type == REDIS_REPLY_ARRAY && i + 1 < array->elements; i += 2)
+        if (reply_is(array->element[i], name))
+            return array->element[i + 1];
+    return NULL;
+}
+
+static int begin(struct store *store, const struct store_options *options, struct error *error)
+{
+    unsigned char random[16];
+    char epoch[EPOCH_SIZE] = "";
+    if (RAND_bytes(random, sizeof random) != 1)
+        return error_set(error, ERROR_IO, "no random bytes for an epoch");
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(epoch + 2 * i, sizeof epoch - 2 * i, "%02x", random[i]);
+    redisReply *reply = NULL;
+    int result = redis_callf(store->redis, &reply, error, "FCALL %s 1 %s %s %s %s", citytotals_function_open,
+                             store->totals_key, epoch, options->cluster_id,
+                             options->accepted_cluster ? options->accepted_cluster : "");
+    if (result < 0)
+        return error_wrap(error, "open the state of %s", store->city);
+    struct slice stored = {0}, cluster = {0};
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
+        stored = reply_text(reply->element[0]);
+        cluster = reply_text(reply->element[1]);
+    }
+    if (!stored.data || stored.size >= sizeof store->epoch)
+        result = unexpected(error, "open the state");
+    else if (!slice_equal(cluster, slice_of(options->cluster_id)))
+        result = error_set(error, ERROR_HALTED,
+                           "the totals of %s were folded from Kafka cluster %.*s, and this is cluster %s: give the right "
+                           "--brokers, or --accept-cluster %s if the topics were moved there with their offsets (it is "
+                           "recorded)",
+                           store->city, SLICE_ARG(cluster), options->cluster_id, options->cluster_id);
+    else
+        snprintf(store->epoch, sizeof store->epoch, "%.*s", SLICE_ARG(stored));
+    freeReplyObject(reply);
+    return result;
+}
+
+int store_open(const struct store_options *options, struct store **ret_store, struct error *error)
+{
+    struct store *store = calloc(1, sizeof *store);
+    if (!store)
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    snprintf(store->city, sizeof store->city, "%s", options->city);
+    redis_key(store->totals_key, options->city, "totals");
+    int result = redis_connect(&(struct redis_options){.url = options->url, .route_key = store->totals_key, .writer = true},
+                               &store->redis, error);
+    if (result >= 0)
+        result = redis_function_ensure(store->redis, citytotals_library_name, citytotals_library_code, error);
+    if (result >= 0)
+        result = begin(store, options, error);
+    if (result < 0) {
+        store_close(store);
+        return result;
+    }
+    *ret_store = store;
+    return 0;
+}
+
+struct store *store_close(struct store *store)
+{
+    if (store)
+        redis_free(store->redis);
+    free(store);
+    return NULL;
+}
+
+const char *store_epoch(const struct store *store)
+{
+    return store->epoch;
+}
+
+int store_positions(struct store *store, struct partitions *partitions, struct error *error)
+{
+    redisReply *reply = NULL;
+    int result = redis_callf(store->redis, &reply, error, "FCALL_RO %s 1 %s last", citytotals_function_snapshot,
+                             store->totals_key);
+    if (result < 0)
+        return error_wrap(error, "read the stored offsets of %s", store->city);
+    if (!reply_is(array_find(reply, "epoch"), store->epoch)) {
+        result = error_set(error, ERROR_REDIS, "the state of %s was begun anew (another epoch)", store->city);
+        goto finish;
+    }
+    for (size_t i = 0; i < partitions->count; i++) {
+        struct partition *partition = &partitions->items[i];
+        struct slice offset = reply_text(array_find(array_find(reply, "offsets"), partition->field));
+        struct slice last = reply_text(array_find(array_find(reply, "last"), partition->field));
+        int64_t position = 0;
+        struct last_record record = LAST_RECORD_NONE;
+        if (offset.data && (!parse_number(offset, &position) || position < 0)) {
+            result = error_set(error, ERROR_HALTED, "key {%s}:offsets field %s holds \"%.*s\"; allowed: an offset, 0 or more",
+                               store->city, partition->field, SLICE_ARG(offset));
+            goto finish;
+        }
+        if (last.data && !last_record_parse(last, &record)) {
+            result = error_set(error, ERROR_HALTED,
+                               "key {%s}:last field %s holds \"%.*s\"; allowed: offset, timestamp, checksum, newest timestamp",
+                               store->city, partition->field, SLICE_ARG(last));
+            goto finish;
+        }
+        partition->position = partition->read_position = position;
+        partition->last = partition->read_last = record;
+    }
+finish:
+    freeReplyObject(reply);
+    return result;
+}
+
+int store_skip(struct store *store, const struct partition *partition, int64_t to, const char *why, struct error *error)
+{
+    redisReply *reply = NULL;
+    int result = redis_callf(store->redis, &reply, error, "FCALL %s 1 %s %s %s %lld %lld %s", citytotals_function_skip,
+                             store->totals_key, store->epoch, partition->field, (long long)partition->position,
+                             (long long)to, why);
+    if (result < 0)
+        return error_wrap(error, "record the gap of %s", partition->field);
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 || !reply_is(reply->element[0], "OK"))
+        result = error_set(error, ERROR_REDIS, "record the gap of %s: the position was moved by somebody else",
+                           partition->field);
+    freeReplyObject(reply);
+    return result;
+}
+
+int store_load_lane(struct store *store, struct lanes *lanes, uint32_t lane, struct error *error)
+{
+    char suffix[32], key[REDIS_KEY_SIZE];
+    snprintf(suffix, sizeof suffix, "seen:%" PRIu32, lane);
+    redis_key(key, store->city, suffix);
+    if (!lane_is_loaded(lanes, lane))
+        lane_begin(lanes, lane);
+    for (;;) {
+        int64_t from = lane_length(lanes, lane) * SEEN_RECORD_SIZE;
+        redisReply *reply = NULL;
+        int result = redis_callf(store->redis, &reply, error, "GETRANGE %s %lld %lld", key, (long long)from,
+                                 (long long)(from + LANE_CHUNK - 1));
+        if (result < 0)
+            return error_wrap(error, "read lane %s", key);
+        struct slice chunk = reply_text(reply);
+        if (!chunk.data || chunk.size % SEEN_RECORD_SIZE != 0)
+            result = error_set(error, ERROR_HALTED, "key %s: its length is not a multiple of %d bytes", key, SEEN_RECORD_SIZE);
+        else
+            result = lane_append(lanes, lane, (const uint8_t *)chunk.data, chunk.size / SEEN_RECORD_SIZE, error);
+        size_t size = chunk.size;
+        freeReplyObject(reply);
+        if (result < 0)
+            return result;
+        if (size < LANE_CHUNK)
+            break;
+    }
+    lane_loaded(lanes, lane);
+    return 0;
+}
+
+int store_read_record(struct store *store, uint32_t lane, uint32_t index, uint8_t ret_record[SEEN_RECORD_SIZE],
+                      struct error *error)
+{
+    char suffix[32], key[REDIS_KEY_SIZE];
+    snprintf(suffix, sizeof suffix, "seen:%" PRIu32, lane);
+    redis_key(key, store->city, suffix);
+    redisReply *reply = NULL;
+    long long from = (long long)index * SEEN_RECORD_SIZE;
+    int result = redis_callf(store->redis, &reply, error, "GETRANGE %s %lld %lld", key, from, from + SEEN_RECORD_SIZE - 1);
+    if (result < 0)
+        return error_wrap(error, "read a record of %s", key);
+    struct slice record = reply_text(reply);
+    if (record.size != SEEN_RECORD_SIZE)
+        result = error_set(error, ERROR_REDIS, "key %s became shorter", key);
+    else
+        memcpy(ret_record, record.data, SEEN_RECORD_SIZE);
+    freeReplyObject(reply);
+    return result;
+}
+
+int store_commit_send(struct store *store, const struct arguments *arguments, struct error *error)
+{
+    return redis_send(store->redis, arguments->count, arguments->values, arguments->sizes, error);
+}
+
+/* STALE: lane, bytes stored, tail, … Brings the lanes up to date. */
+static int take_tails(struct store *store, struct lanes *lanes, const redisReply *reply, struct error *error)
+{
+    for (size_t i = 1; i + 2 < reply->elements; i += 3) {
+        int64_t lane, stored;
+        struct slice tail = reply_text(reply->element[i + 2]);
+        if (!parse_number(reply_text(reply->element[i]), &lane) || lane < 0 || lane >= SEEN_LANES || !tail.data ||
+            !parse_number(reply_text(reply->element[i + 1]), &stored) || tail.size % SEEN_RECORD_SIZE != 0)
+            return unexpected(error, "commit");
+        if (stored < lane_length(lanes, (uint32_t)lane) * SEEN_RECORD_SIZE) {
+            lane_drop(lanes, (uint32_t)lane);
+            continue;
+        }
+        int result = lane_append(lanes, (uint32_t)lane, (const uint8_t *)tail.data, tail.size / SEEN_RECORD_SIZE, error);
+        if (result >= 0 && lane_length(lanes, (uint32_t)lane) * SEEN_RECORD_SIZE < stored)
+            result = store_load_lane(store, lanes, (uint32_t)lane, error);
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
+int store_commit_receive(struct store *store, struct lanes *lanes, struct commit_result *ret_result, struct error *error)
+{
+    redisReply *reply = NULL;
+    int result = redis_receive(store->redis, &reply, error);
+    if (result < 0)
+        return error_wrap(error, "commit");
+    struct commit_result commit = {0};
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1)
+        result = unexpected(error, "commit");
+    else if (reply_is(reply->element[0], "OK") && reply->elements == 3 &&
+             parse_number(reply_text(reply->element[1]), &commit.version) &&
+             parse_number(reply_text(reply->element[2]), &commit.late_visits))
+        commit.outcome = COMMIT_OK;
+    else if (reply_is(reply->element[0], "STALE")) {
+        commit.outcome = COMMIT_STALE;
+        result = take_tails(store, lanes, reply, error);
+    } else if (reply_is(reply->element[0], "FENCED") && reply->elements == 3) {
+        commit.outcome = COMMIT_FENCED;
+        snprintf(commit.detail, sizeof commit.detail, "%.*s stands at %.*s", SLICE_ARG(reply_text(reply->element[1])),
+                 SLICE_ARG(reply_text(reply->element[2])));
+    } else if (reply_is(reply->element[0], "EPOCH"))
+        commit.outcome = COMMIT_EPOCH;
+    else
+        result = unexpected(error, "commit");
+    freeReplyObject(reply);
+    if (result < 0)
+        return result;
+    *ret_result = commit;
+    return 0;
+}

@@ -1,0 +1,444 @@
+#!lua name=citytotals_@ID@
+-- The only writer and reader of a city's state: open, commit, skip, snapshot. docs/redis-keys.md explains the keys.
+--
+-- A script that fails half-way is not rolled back, so every function looks at everything first and writes second.
+-- Every key is "{<city>}:<suffix>"; KEYS[1] is "{<city>}:totals" and routes the call to the city's slot.
+
+local COUNTER_MOST = 9e14 -- far from 2^53, where doubles stop being integers; times ten still below it
+local UNPACK_MOST = 500
+local TAIL_MOST = 1048560 -- bytes of a lane's tail in one answer: a multiple of the 24-byte record
+local LANE_MOST = 536870904 -- Redis holds at most 512 MiB in a string
+local DAY = 86400000
+local CITY_OFFSET = 25200000 -- UTC+7
+local CATEGORIES = { 'city_agency', 'city_division', 'district_division', 'public_service_unit', 'commune' }
+
+local function prefix(keys) return string.sub(keys[1], 1, -7) end
+
+local function text(number) return string.format('%.0f', number) end
+
+local function corrupt(sentence) return redis.error_reply('CITYTOTALS ' .. sentence) end
+
+-- A stored counter, or nil and a sentence. Absent is zero.
+local function counter(value, key, field)
+  if not value then return 0 end
+  local number = tonumber(value)
+  if not number or number % 1 ~= 0 or number > COUNTER_MOST or number < -COUNTER_MOST then
+    return nil, 'key ' .. key .. ' field ' .. field .. ' holds "' .. string.sub(value, 1, 40) .. '", not an integer within 9e14'
+  end
+  return number
+end
+
+local function civil(days)
+  local z = days + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local day = doy - math.floor((153 * mp + 2) / 5) + 1
+  local month = mp < 10 and mp + 3 or mp - 9
+  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+  return string.format('%04d-%02d-%02d', year, month, day)
+end
+
+local function city_day(ms) return math.floor((ms + CITY_OFFSET) / DAY) end
+
+-- reduction × 100 / baseline with 4 decimals, half away from zero, by long division: no step leaves 2^53.
+local function percent(reduction, baseline)
+  if baseline <= 0 then return '' end
+  local rest = math.abs(reduction)
+  local function digit()
+    rest = rest * 10
+    local d = math.floor(rest / baseline)
+    rest = rest - d * baseline
+    return d
+  end
+  local ratio = math.floor(rest / baseline)
+  rest = rest - ratio * baseline
+  local percents, fraction = digit() * 10 + digit(), 0
+  for _ = 1, 4 do fraction = fraction * 10 + digit() end
+  if rest * 2 >= baseline then fraction = fraction + 1 end
+  if fraction == 10000 then
+    -- Rounding can only carry where the baseline has many digits, so the ratio is small here.
+    fraction, percents = 0, percents + 1
+    if percents == 100 then ratio, percents = ratio + 1, 0 end
+  end
+  local whole = ratio > 0 and string.format('%.0f%02d', ratio, percents) or text(percents)
+  local sign = (reduction < 0 and (ratio > 0 or percents > 0 or fraction > 0)) and '-' or ''
+  return string.format('%s%s.%04d', sign, whole, fraction)
+end
+
+-- HGET of many fields, a bounded number at a time. `first` to `last` are places in `list`.
+local function hash_values(key, list, first, last)
+  local values, n = {}, 0
+  for i = first, last, UNPACK_MOST do
+    local part = redis.call('HMGET', key, unpack(list, i, math.min(i + UNPACK_MOST - 1, last)))
+    for j = 1, #part do
+      n = n + 1
+      values[n] = part[j]
+    end
+  end
+  return values
+end
+
+local function call_in_parts(command, key, arguments)
+  for i = 1, #arguments, UNPACK_MOST do
+    redis.call(command, key, unpack(arguments, i, math.min(i + UNPACK_MOST - 1, #arguments)))
+  end
+end
+
+-- open: ARGV new epoch, cluster id, accepted cluster id ('' = none).
+-- Begins the state of a city that has none. Answers {epoch, cluster id that the state belongs to}.
+local function open(keys, args)
+  local p = prefix(keys)
+  local meta = redis.call('HMGET', p .. 'meta', 'epoch', 'cluster_id')
+  if not meta[1] then
+    if redis.call('EXISTS', p .. 'totals', p .. 'offsets') > 0 then
+      return corrupt('key ' .. p .. 'meta has no epoch though totals or offsets exist: part of the state was deleted')
+    end
+    redis.call('HSET', p .. 'meta', 'epoch', args[1], 'cluster_id', args[2], 'layout', '1')
+    return { args[1], args[2] }
+  end
+  local cluster = meta[2] or ''
+  if cluster ~= args[2] and args[3] == args[2] then
+    local now = redis.call('TIME')
+    redis.call('HSET', p .. 'meta', 'cluster_id', args[2], 'cluster_accepted:' .. args[2], now[1] .. ' instead of ' .. cluster)
+    cluster = args[2]
+  end
+  return { meta[1], cluster }
+end
+
+-- Is the state still the caller's? nil, or the refusal.
+local function fenced(p, epoch, fields, from)
+  local stored = redis.call('HGET', p .. 'meta', 'epoch')
+  if stored ~= epoch then return { 'EPOCH', stored or '' } end
+  local offsets = hash_values(p .. 'offsets', fields, 1, #fields)
+  for i = 1, #fields do
+    local offset = offsets[i] or '0'
+    if offset ~= from[i] then return { 'FENCED', fields[i], offset } end -- @FENCE@
+  end
+end
+
+-- Decide the visits of a batch in log order. Fills `plan` with what to write; reads only.
+local function decide_visits(p, packed, closed, plan)
+  local latest, day_key = {}, {}
+  local position, count = 1, #packed / 32
+  for _ = 1, count do
+    local visitor, occurred, kafka
+    visitor, occurred, kafka, position = struct.unpack('>c16i8i8', packed, position)
+    local day = city_day(occurred)
+    if closed and day <= closed then
+      plan.late = plan.late + 1
+    else
+      local seen = latest[day]
+      if not seen then
+        seen = {}
+        latest[day] = seen
+        day_key[day] = p .. 'visitors:' .. civil(day)
+      end
+      local known = seen[visitor]
+      if known == nil then
+        known = tonumber(redis.call('ZSCORE', day_key[day], visitor) or nil)
+      end
+      if not known or occurred - known >= 1800000 then
+        plan.visits[day] = (plan.visits[day] or 0) + 1
+        plan.total = plan.total + 1
+      end
+      local time = math.min(occurred, kafka)
+      if not known or time > known then
+        seen[visitor] = time
+        plan.changed = true
+      elseif seen[visitor] == nil then
+        seen[visitor] = known
+      end
+    end
+  end
+  plan.latest, plan.day_key = latest, day_key
+end
+
+-- commit: everything that a batch changes, at once, or nothing.
+-- ARGV, in this order; each list begins with its length:
+--   epoch, updated_at (RFC 3339 UTC of the latest Kafka timestamp, '' = none)
+--   partitions: field of `offsets`, position read from, position after, value for `last` ('' = leave)
+--   lanes: number, expected bytes, new records
+--   hashes: suffix, n, n fields, n amounts to add
+--   changes: number of strings, the strings (field, value, …)
+--   page visits: packed records (16-byte visitor, occurred_at, Kafka timestamp: big-endian ms),
+--                then the topic's name and number of partitions
+-- Answers {'OK', version, late visits} | {'EPOCH', stored} | {'FENCED', field, stored} |
+--         {'STALE', lane, bytes stored, tail, …}.
+local function commit(keys, args)
+  local p = prefix(keys)
+  local at = 3
+  local function take()
+    at = at + 1
+    return args[at - 1]
+  end
+
+  local fields, from, to, last = {}, {}, {}, {}
+  for i = 1, tonumber(take()) do
+    fields[i], from[i], to[i], last[i] = take(), take(), take(), take()
+  end
+  local refused = fenced(p, args[1], fields, from)
+  if refused then return refused end
+  redis.call('HLEN', p .. 'last')
+
+  local lanes, records, stale = {}, {}, { 'STALE' }
+  for i = 1, tonumber(take()) do
+    local lane, expected = take(), tonumber(take())
+    records[i] = take()
+    lanes[i] = p .. 'seen:' .. lane
+    local size = redis.call('STRLEN', lanes[i])
+    if size ~= expected then -- @LANE_LENGTH@
+      stale[#stale + 1] = lane
+      stale[#stale + 1] = text(size)
+      stale[#stale + 1] = size > expected and redis.call('GETRANGE', lanes[i], expected, math.min(size, expected + TAIL_MOST) - 1) or ''
+    elseif size + #records[i] > LANE_MOST then
+      return corrupt('key ' .. lanes[i] .. ' is full: it holds the most that Redis can (512 MiB)')
+    end
+  end
+  if #stale > 1 then return stale end
+
+  local totals_key = p .. 'totals'
+  local changed = false
+  local hash_keys, hash_writes = {}, {}
+  local totals_new, pilots_change, units_touched = {}, 0, false
+  local units_new = {}
+  for i = 1, tonumber(take()) do
+    local suffix, n = take(), tonumber(take())
+    local key = p .. suffix
+    local values = hash_values(key, args, at, at + n - 1)
+    local writes = {}
+    for j = 1, n do
+      local field = args[at + j - 1]
+      local old, sentence = counter(values[j], key, field)
+      if not old then return corrupt(sentence) end
+      local new = old + tonumber(args[at + n + j - 1])
+      if new > COUNTER_MOST or new < -COUNTER_MOST then
+        return corrupt('key ' .. key .. ' field ' .. field .. ' would leave the range of 9e14')
+      end
+      if suffix == 'totals' then
+        totals_new[field] = new
+      elseif suffix == 'pilots' then
+        pilots_change = pilots_change + (new > 0 and 1 or 0) - (old > 0 and 1 or 0)
+      elseif suffix == 'units' then
+        units_new[field] = new
+        units_touched = true
+      end
+      writes[#writes + 1] = field
+      writes[#writes + 1] = text(new)
+    end
+    at = at + 2 * n
+    changed = changed or n > 0
+    if suffix ~= 'totals' then
+      hash_keys[#hash_keys + 1] = key
+      hash_writes[#hash_keys] = writes
+    end
+  end
+
+  local changes = {}
+  for i = 1, tonumber(take()) do
+    local entry = {}
+    for j = 1, tonumber(take()) do entry[j] = take() end
+    changes[i] = entry
+  end
+  if #changes > 0 then redis.call('XLEN', p .. 'changes') end
+
+  local packed, visit_topic, visit_partitions = take(), take(), tonumber(take())
+  local plan = { visits = {}, total = 0, late = 0, changed = false }
+  local closed = false
+  local closing, closing_days = nil, {}
+  if #packed > 0 then
+    closed = redis.call('HGET', p .. 'meta', 'visitors_closed')
+    closed = closed and tonumber(closed)
+    decide_visits(p, packed, closed, plan)
+    changed = changed or plan.changed or plan.total > 0
+    -- A day's set may go when every partition has been folded past its end + 24 h in Kafka time.
+    local names, newest = {}, {}
+    for i = 1, visit_partitions do names[i] = visit_topic .. '/' .. (i - 1) end
+    local stored = hash_values(p .. 'last', names, 1, #names)
+    for i = 1, #names do newest[names[i]] = stored[i] end
+    for i = 1, #fields do
+      if newest[fields[i]] ~= nil and last[i] ~= '' then newest[fields[i]] = last[i] end
+    end
+    local least
+    for i = 1, #names do
+      local time = newest[names[i]] and tonumber(string.match(newest[names[i]], '(%-?%d+)$'))
+      if not time then
+        least = nil
+        break
+      end
+      if not least or time < least then least = time end
+    end
+    if least and visit_partitions > 0 then
+      closing = city_day(least - DAY) - 1
+      if closed and closing <= closed then closing = nil end
+    end
+    if closing then closing_days = redis.call('HKEYS', p .. 'visits:by-day') end
+    local day_fields, days = {}, {}
+    for day in pairs(plan.visits) do
+      days[#days + 1] = day
+      day_fields[#day_fields + 1] = civil(day)
+    end
+    if #days > 0 then
+      local values = hash_values(p .. 'visits:by-day', day_fields, 1, #day_fields)
+      local writes = {}
+      for i = 1, #days do
+        local old, sentence = counter(values[i], p .. 'visits:by-day', day_fields[i])
+        if not old then return corrupt(sentence) end
+        writes[#writes + 1] = day_fields[i]
+        writes[#writes + 1] = text(old + plan.visits[days[i]])
+      end
+      hash_keys[#hash_keys + 1] = p .. 'visits:by-day'
+      hash_writes[#hash_keys] = writes
+    end
+  end
+
+  -- What follows from the sums.
+  local known = redis.call('HMGET', totals_key, 'headcount_baseline', 'headcount_current', 'pilots', 'visits', 'version', 'updated_at')
+  local names = { 'headcount_baseline', 'headcount_current', 'pilots', 'visits', 'version' }
+  local now = {}
+  for i = 1, 5 do
+    local value, sentence = counter(known[i], totals_key, names[i])
+    if not value then return corrupt(sentence) end
+    now[names[i]] = totals_new[names[i]] or value
+  end
+  local totals_writes, totals_deletes = {}, {}
+  local function set(field, value)
+    totals_writes[#totals_writes + 1] = field
+    totals_writes[#totals_writes + 1] = value
+  end
+  for field, value in pairs(totals_new) do set(field, text(value)) end
+  if changed then
+    local reduction = now.headcount_baseline - now.headcount_current
+    set('headcount_reduction', text(reduction))
+    set('reduction_percent', percent(reduction, now.headcount_baseline))
+    set('headcount_baseline', text(now.headcount_baseline))
+    set('headcount_current', text(now.headcount_current))
+    set('pilots', text(now.pilots + pilots_change))
+    set('visits', text(now.visits + plan.total))
+    set('version', text(now.version + 1))
+  end
+  if units_touched then
+    local stored_names = {}
+    for i = 1, #CATEGORIES do
+      local c = CATEGORIES[i]
+      for _, measure in ipairs({ 'baseline', 'baselines', 'change', 'merged', 'mergers' }) do
+        stored_names[#stored_names + 1] = measure .. ':' .. c
+      end
+    end
+    local stored = hash_values(p .. 'units', stored_names, 1, #stored_names)
+    local units = {}
+    for i = 1, #stored_names do
+      local value, sentence = counter(stored[i], p .. 'units', stored_names[i])
+      if not value then return corrupt(sentence) end
+      units[stored_names[i]] = units_new[stored_names[i]] or value
+    end
+    for i = 1, #CATEGORIES do
+      local c = CATEGORIES[i]
+      if units['baselines:' .. c] > 0 then
+        set('units_baseline:' .. c, text(units['baseline:' .. c]))
+      else
+        totals_deletes[#totals_deletes + 1] = 'units_baseline:' .. c
+      end
+      set('units_change:' .. c, text(units['change:' .. c]))
+      set('units_merged:' .. c, text(units['merged:' .. c]))
+      set('mergers:' .. c, text(units['mergers:' .. c]))
+    end
+  end
+  if args[2] ~= '' and args[2] > (known[6] or '') then set('updated_at', args[2]) end
+  local version = changed and now.version + 1 or now.version
+
+  -- From here on nothing can fail: write.
+  for i = 1, #lanes do
+    if #records[i] > 0 then redis.call('APPEND', lanes[i], records[i]) end
+  end
+  for i = 1, #hash_keys do call_in_parts('HSET', hash_keys[i], hash_writes[i]) end
+  if #totals_writes > 0 then call_in_parts('HSET', totals_key, totals_writes) end
+  if #totals_deletes > 0 then redis.call('HDEL', totals_key, unpack(totals_deletes)) end
+  for i = 1, #changes do
+    redis.call('XADD', p .. 'changes', 'MAXLEN', '~', 1000, text(version) .. '-' .. i, unpack(changes[i]))
+  end
+  if plan.latest then
+    for day, seen in pairs(plan.latest) do
+      local writes = {}
+      for visitor, time in pairs(seen) do
+        writes[#writes + 1] = text(time)
+        writes[#writes + 1] = visitor
+      end
+      call_in_parts('ZADD', plan.day_key[day], writes)
+    end
+  end
+  if closing then
+    local end_of_closing = civil(closing)
+    for i = 1, #closing_days do
+      if closing_days[i] <= end_of_closing then redis.call('UNLINK', p .. 'visitors:' .. closing_days[i]) end
+    end
+    redis.call('HSET', p .. 'meta', 'visitors_closed', text(closing))
+  end
+  local offset_writes, last_writes = {}, {}
+  for i = 1, #fields do
+    offset_writes[#offset_writes + 1] = fields[i]
+    offset_writes[#offset_writes + 1] = to[i]
+    if last[i] ~= '' then
+      last_writes[#last_writes + 1] = fields[i]
+      last_writes[#last_writes + 1] = last[i]
+    end
+  end
+  if #offset_writes > 0 then call_in_parts('HSET', p .. 'offsets', offset_writes) end
+  if #last_writes > 0 then call_in_parts('HSET', p .. 'last', last_writes) end
+  return { 'OK', text(version), text(plan.late) }
+end
+
+-- skip: ARGV epoch, field, position stored, position to go on at, why. Records the gap.
+local function skip(keys, args)
+  local p = prefix(keys)
+  local refused = fenced(p, args[1], { args[2] }, { args[3] })
+  if refused then return refused end
+  local last = redis.call('HGET', p .. 'last', args[2])
+  redis.call('HLEN', p .. 'gaps')
+  local newest = last and string.match(last, '(%-?%d+)$')
+  redis.call('HSET', p .. 'gaps', args[2] .. '/' .. args[3], args[4] .. ' ' .. redis.call('TIME')[1] .. ' ' .. args[5])
+  redis.call('HSET', p .. 'offsets', args[2], args[4])
+  if newest then redis.call('HSET', p .. 'last', args[2], '-1 0 0 ' .. newest) end
+  return { 'OK' }
+end
+
+-- snapshot (read only): ARGV suffixes of hashes. One consistent view, as name, value, name, value, …
+local function snapshot(keys, args)
+  local p = prefix(keys)
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local today = city_day(now)
+  local days = { civil(today) }
+  for i = 1, (today + 3) % 7 do days[i + 1] = civil(today - i) end -- 1970-01-01 was a Thursday: Monday first
+  local visits = redis.call('HMGET', p .. 'visits:by-day', unpack(days))
+  local week = 0
+  for i = 1, #days do week = week + (tonumber(visits[i] or 0) or 0) end
+  local today_key = p .. 'visitors:' .. days[1]
+  local since = '(' .. text(now - 300000)
+  local online = redis.call('ZCOUNT', today_key, since, '+inf')
+  if now - (today * DAY - CITY_OFFSET) < 300000 then
+    -- Just after midnight the last five minutes lie in two days' sets.
+    for _, visitor in ipairs(redis.call('ZRANGEBYSCORE', p .. 'visitors:' .. civil(today - 1), since, '+inf')) do
+      if not redis.call('ZSCORE', today_key, visitor) then online = online + 1 end
+    end
+  end
+  local answer = {
+    'epoch', redis.call('HGET', p .. 'meta', 'epoch') or '',
+    'now_ms', text(now),
+    'totals', redis.call('HGETALL', p .. 'totals'),
+    'offsets', redis.call('HGETALL', p .. 'offsets'),
+    'visitors', { online, tonumber(visits[1] or 0) or 0, week, tonumber(redis.call('HGET', p .. 'totals', 'visits') or 0) or 0, redis.call('ZCARD', today_key) },
+  }
+  for i = 1, #args do
+    answer[#answer + 1] = args[i]
+    answer[#answer + 1] = redis.call('HGETALL', p .. args[i])
+  end
+  return answer
+end
+
+redis.register_function('citytotals_open_@ID@', open)
+redis.register_function('citytotals_commit_@ID@', commit)
+redis.register_function('citytotals_skip_@ID@', skip)
+redis.register_function({ function_name = 'citytotals_snapshot_@ID@', callback = snapshot, flags = { 'no-writes' } })

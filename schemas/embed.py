@@ -1,0 +1,24 @@
+#!/usr/bin/env python3
+"""Turn the schemas and the Function library into C text: embed.py OUT.c LUA AVSC…"""
+import hashlib
+import sys
+
+
+def literal(text):
+    lines = [line.replace("\\", "\\\\").replace('"', '\\"') for line in text.split("\n")]
+    return "\n".join(f'    "{line}\\n"' for line in lines[:-1]) + (f'\n    "{lines[-1]}"' if lines[-1] else "")
+
+
+out, lua, *schemas = sys.argv[1:]
+code = open(lua, encoding="utf-8").read()
+digest = hashlib.sha256(code.encode()).hexdigest()[:12]
+with open(out, "w", encoding="utf-8") as file:
+    file.write('/* Made by schemas/embed.py. */\n#include "schemas/codec_internal.h"\n#include "schemas/layout.h"\n')
+    file.write(f'const char *const citytotals_library_name = "citytotals_{digest}";\n')
+    for name in ("open", "commit", "skip", "snapshot"):
+        file.write(f'const char *const citytotals_function_{name} = "citytotals_{name}_{digest}";\n')
+    file.write(f"const char *const citytotals_library_code =\n{literal(code.replace('@ID@', digest))};\n")
+    file.write("const char *const schema_texts[] = {\n")
+    for schema in schemas:
+        file.write(literal(open(schema, encoding="utf-8").read()) + ",\n")
+    file.write("};\n")

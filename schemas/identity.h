@@ -1,0 +1,47 @@
+/* Who an event is: its id, its reversal's id, what a seen lane stores of it, and which lane. Pure. */
+#ifndef CITYTOTALS_SCHEMAS_IDENTITY_H
+#define CITYTOTALS_SCHEMAS_IDENTITY_H
+
+#include "schemas/event.h"
+
+/* uuid5(uuid5(NAMESPACE_URL, "urn:citytotals:" + type + ":" + source + ":" + agency), id); RFC 9562. `id` is already NFC. */
+struct event_id event_id_from(enum event_type type, struct slice source, struct slice agency, struct slice id);
+/* uuid5(original, "reversal") */
+struct event_id event_id_reversal(struct event_id original);
+bool event_id_is_nil(struct event_id id);
+#define EVENT_ID_TEXT_SIZE 37
+char *event_id_format(struct event_id id, char text[EVENT_ID_TEXT_SIZE]); /* lower case, 36 characters */
+bool event_id_parse(struct slice text, struct event_id *ret_id);          /* 36 characters, either case */
+
+/* What the lanes key an event by: (type, agency, event id) folded into 16 bytes, as event_id XOR salt, where salt is the
+ * first 16 bytes of SHA-256(type + ":" + agency). Within one agency and type it is as distinct as the ids are; across
+ * agencies nobody's id can meet another's by accident. */
+struct identity_salt {
+    uint8_t bytes[16];
+};
+struct identity_salt identity_salt_of(enum event_type type, struct slice agency);
+struct identity {
+    uint8_t bytes[16];
+};
+static inline struct identity identity_of(struct event_id id, struct identity_salt salt)
+{
+    struct identity identity;
+    for (int i = 0; i < 16; i++)
+        identity.bytes[i] = id.bytes[i] ^ salt.bytes[i];
+    return identity;
+}
+
+/* XXH3-64 (seed 0) over an unambiguous serialisation of every field but occurred_at, type, agency and event_id (the
+ * identity holds those): the event's meaning. Independent of framing and writer schema. Never changes: it is stored.
+ * docs/redis-keys.md gives the serialisation and test vectors. */
+uint64_t event_meaning_digest(const struct event *event);
+
+#define SEEN_LANES 64
+/* Kafka's murmur2 (seed 0x9747b28c) without its sign bit, as the Java and librdkafka partitioners have it. */
+uint32_t murmur2_positive(struct slice bytes);
+static inline uint32_t lane_of_agency(struct slice agency)
+{
+    return murmur2_positive(agency) % SEEN_LANES;
+}
+
+#endif

@@ -1,0 +1,26 @@
+/* The Redis side of the contract: key names, the Function library that is the only writer and reader of a city's state,
+ * and the layout of what is stored. docs/redis-keys.md explains each key. */
+#ifndef CITYTOTALS_SCHEMAS_LAYOUT_H
+#define CITYTOTALS_SCHEMAS_LAYOUT_H
+
+#include "base/slice.h"
+
+#define CITY_SIZE_MOST 32
+#define REDIS_KEY_SIZE (CITY_SIZE_MOST + 64)
+/* Writes "{<city>}:<suffix>"; returns `key`. */
+char *redis_key(char key[REDIS_KEY_SIZE], const char *city, const char *suffix);
+bool city_is_valid(struct slice city); /* [a-z0-9-]{1,32} */
+
+/* The Function library: its code (Lua), and its names, which end in a digest of the code, so that two builds can serve
+ * side by side. Static. */
+extern const char *const citytotals_library_name;
+extern const char *const citytotals_library_code;
+extern const char *const citytotals_function_open;     /* FCALL, see schemas/citytotals.lua */
+extern const char *const citytotals_function_commit;   /* FCALL */
+extern const char *const citytotals_function_skip;     /* FCALL */
+extern const char *const citytotals_function_snapshot; /* FCALL_RO */
+
+/* One record of a seen lane: the identity, then the meaning digest, little-endian. */
+#define SEEN_RECORD_SIZE 24
+
+#endif

@@ -1,0 +1,313 @@
+/* The seen lanes in memory: what is found, what looks alike, what it costs, what is let go. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+// clang-format off
+#include <cmocka.h>
+// clang-format on
+#include <endian.h>
+
+#include "consumer/lane.h"
+
+enum { MILLION = 1000000, CHUNK = 10000 };
+
+static uint64_t scramble(uint64_t x)
+{
+    x += UINT64_C(0x9E3779B97F4A7C15);
+    x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return x ^ (x >> 31);
+}
+
+static struct identity identity_number(uint64_t number)
+{
+    struct identity identity;
+    uint64_t halves[2] = {scramble(number), scramble(~number)};
+    memcpy(identity.bytes, halves, sizeof halves);
+    return identity;
+}
+
+static uint64_t meaning_number(uint64_t number)
+{
+    return scramble(number * 31 + 7);
+}
+
+static void write_record(uint8_t *record, uint64_t number)
+{
+    struct identity identity = identity_number(number);
+    uint64_t digest = htole64(meaning_number(number));
+    memcpy(record, identity.bytes, 16);
+    memcpy(record + 16, &digest, 8);
+}
+
+/* Records first … first + count - 1 join the lane. */
+static void given_records(struct lanes *lanes, uint32_t lane, uint64_t first, size_t count)
+{
+    uint8_t *records = malloc(CHUNK * SEEN_RECORD_SIZE);
+    assert_non_null(records);
+    for (size_t done = 0; done < count;) {
+        size_t size = count - done < CHUNK ? count - done : CHUNK;
+        for (size_t i = 0; i < size; i++)
+            write_record(records + i * SEEN_RECORD_SIZE, first + done + i);
+        struct error error = {0};
+        assert_int_equal(lane_append(lanes, lane, records, size, &error), 0);
+        done += size;
+    }
+    free(records);
+}
+
+static void given_lane(struct lanes *lanes, uint32_t lane, uint64_t first, size_t count)
+{
+    lane_begin(lanes, lane);
+    given_records(lanes, lane, first, count);
+    lane_loaded(lanes, lane);
+}
+
+static enum seen find(const struct lanes *lanes, uint32_t lane, uint64_t number, uint64_t digest, uint32_t *ret_index)
+{
+    struct identity identity = identity_number(number);
+    return lane_find(lanes, lane, &identity, digest, ret_index);
+}
+
+static void expect_duplicate(const struct lanes *lanes, uint32_t lane, uint64_t number)
+{
+    uint32_t index;
+    assert_int_equal(find(lanes, lane, number, meaning_number(number), &index), SEEN_DUPLICATE);
+}
+
+static void expect_new(const struct lanes *lanes, uint32_t lane, uint64_t number)
+{
+    uint32_t index;
+    assert_int_equal(find(lanes, lane, number, meaning_number(number), &index), SEEN_NEW);
+}
+
+static void a_lane_is_absent_then_loading_then_loaded(void **state)
+{
+    (void)state;
+    struct lanes *lanes = lanes_new(1 << 20);
+    assert_false(lane_is_loaded(lanes, 5));
+    assert_int_equal(lane_length(lanes, 5), 0);
+    lane_begin(lanes, 5);
+    given_records(lanes, 5, 0, 3);
+    assert_false(lane_is_loaded(lanes, 5));
+    assert_int_equal(lane_length(lanes, 5), 3);
+    lane_loaded(lanes, 5);
+    assert_true(lane_is_loaded(lanes, 5));
+    expect_duplicate(lanes, 5, 2);
+    lane_begin(lanes, 5);
+    assert_false(lane_is_loaded(lanes, 5));
+    assert_int_equal(lane_length(lanes, 5), 0);
+    lane_loaded(lanes, 5);
+    expect_new(lanes, 5, 2);
+    lanes_free(lanes);
+}
+
+static void an_empty_lane_holds_nothing_and_costs_nothing(void **state)
+{
+    (void)state;
+    struct lanes *lanes = lanes_new(1 << 20);
+    struct identity identity = identity_number(1);
+    uint32_t index = 0;
+    lane_prefetch(lanes, 0, &identity);
+    given_lane(lanes, 0, 0, 0);
+    lane_prefetch(lanes, 0, &identity);
+    expect_new(lanes, 0, 1);
+    assert_false(lane_find_next(lanes, 0, &identity, &index));
+    assert_int_equal(lanes_memory(lanes), 0);
+    assert_int_equal(lane_memory_of(0), 0);
+    assert_null(lanes_free(lanes));
+    assert_null(lanes_free(NULL));
+}
+
+static void lanes_do_not_see_each_other(void **state)
+{
+    (void)state;
+    struct lanes *lanes = lanes_new(1 << 20);
+    given_lane(lanes, 1, 0, 10);
+    given_lane(lanes, 63, 10, 10);
+    expect_duplicate(lanes, 1, 9);
+    expect_new(lanes, 63, 9);
+    expect_duplicate(lanes, 63, 10);
+    expect_new(lanes, 1, 10);
+    lanes_free(lanes);
+}
+
+/* Also at every size on the way, so that every growth is met. */
+static void the_tail_joins_and_all_stay_found(void **state)
+{
+    (void)state;
+    struct lanes *lanes = lanes_new(1 << 30);
+    given_lane(lanes, 0, 0, 0);
+    for (uint64_t i = 0; i < 3000; i++) {
+        given_records(lanes, 0, i, 1);
+        assert_int_equal(lane_length(lanes, 0), i + 1);
+        expect_duplicate(lanes, 0, i);
+        expect_duplicate(lanes, 0, i / 2);
+        expect_new(lanes, 0, i + 1);
+    }
+    for (uint64_t i = 0; i < 3000; i++)
+        expect_duplicate(lanes, 0, i);
+    lanes_free(lanes);
+}
+
+static void a_million_ids_are_found_at_24_bytes_each_at_most(void **state)
+{
+    (void)state;
+    struct lanes *lanes = lanes_new(INT64_C(1) << 30);
+    given_lane(lanes, 0, 0, 0);
+    double worst = 0;
+    for (uint64_t i = 0; i < MILLION; i += CHUNK / 10) {
+        given_records(lanes, 0, i, CHUNK / 10);
+        double each = (double)lanes_memory(lanes) / (double)lane_length(lanes, 0);
+        if (lane_length(lanes, 0) >= CHUNK && each > worst)
+            worst = each;
+        assert_true(lanes_memory(lanes) <= lane_memory_of(lane_length(lanes, 0)));
+    }
+    print_message("worst %.2f, at last %.2f bytes an id\n", worst, (double)lanes_memory(lanes) / MILLION);
+    assert_true(worst <= 24);
+    for (uint64_t i = 0; i < MILLION; i++)
+        expect_duplicate(lanes, 0, i);
+    for (uint64_t i = MILLION; i < 2 * MILLION; i++)
+        expect_new(lanes, 0, i);
+    lanes_drop_all(lanes);
+    assert_int_equal(lanes_memory(lanes), 0);
+    lanes_free(lanes);
+}
+
+static void another_meaning_gives_the_record_to_read(void **state)
+{
+    (void)state;
+    struct lanes *lanes = lanes_new(1 << 20);
+    given_lane(lanes, 7, 100, 50);
+    uint32_t index = 0;
+    assert_int_equal(find(lanes, 7, 117, meaning_number(117) ^ 1, &index), SEEN_MAYBE);
+    assert_int_equal(index, 17);
+    struct identity identity = identity_number(117);
+    assert_false(lane_find_next(lanes, 7, &identity, &index));
+    /* The half of the meaning that is not kept can't tell. */
+    assert_int_equal(find(lanes, 7, 117, meaning_number(117) ^ (UINT64_C(1) << 40), &index), SEEN_DUPLICATE);
+    lanes_free(lanes);
+}
+
+/* All 1,000 ids look like one another in two bits: the right record must be among the candidates, each given once. */
+static void ids_that_look_alike_are_told_apart_by_their_records(void **state)
+{
+    (void)state;
+    enum { IDS = 1000 };
+    struct lanes *lanes = lanes_new(1 << 20);
+    lanes_weaken(lanes, 2);
+    given_lane(lanes, 0, 0, IDS);
+    size_t read = 0;
+    for (uint64_t i = 0; i < IDS; i++) {
+        expect_duplicate(lanes, 0, i);
+        struct identity identity = identity_number(i);
+        bool given[IDS] = {false};
+        uint32_t index;
+        assert_int_equal(find(lanes, 0, i, meaning_number(i) ^ 1, &index), SEEN_MAYBE);
+        do {
+            assert_true(index < IDS);
+            assert_false(given[index]);
+            given[index] = true;
+            read++;
+        } while (lane_find_next(lanes, 0, &identity, &index));
+        assert_true(given[i]);
+    }
+    assert_true(read > IDS * 100);
+    /* An id that is not there has candidates too, none of which is it. */
+    uint32_t index;
+    struct identity identity = identity_number(IDS);
+    assert_int_equal(find(lanes, 0, IDS, meaning_number(IDS), &index), SEEN_MAYBE);
+    size_t candidates = 1;
+    while (lane_find_next(lanes, 0, &identity, &index))
+        candidates++;
+    assert_true(candidates > 100 && candidates < IDS);
+    lanes_free(lanes);
+}
+
+static void lanes_touched_longest_ago_are_let_go(void **state)
+{
+    (void)state;
+    int64_t each = lane_memory_of(10000);
+    struct lanes *lanes = lanes_new(3 * each);
+    bool needed[SEEN_LANES] = {false};
+    given_lane(lanes, 1, 0, 10000);
+    given_lane(lanes, 2, 0, 10000);
+    given_lane(lanes, 3, 0, 10000);
+    lanes_touch(lanes, 1);
+    needed[2] = true;
+    assert_true(lanes_make_room(lanes, needed, 0));
+    assert_true(lane_is_loaded(lanes, 1) && lane_is_loaded(lanes, 2) && lane_is_loaded(lanes, 3));
+    /* 2 is the oldest but needed, so 3 goes. */
+    assert_true(lanes_make_room(lanes, needed, each));
+    assert_true(lane_is_loaded(lanes, 1));
+    assert_true(lane_is_loaded(lanes, 2));
+    assert_false(lane_is_loaded(lanes, 3));
+    assert_int_equal(lane_length(lanes, 3), 0);
+    /* 1 must go too; and then nothing more can. */
+    assert_false(lanes_make_room(lanes, needed, 3 * each));
+    assert_false(lane_is_loaded(lanes, 1));
+    assert_true(lane_is_loaded(lanes, 2));
+    expect_duplicate(lanes, 2, 9999);
+    lanes_free(lanes);
+}
+
+static void growing_lets_go_of_what_is_not_needed(void **state)
+{
+    (void)state;
+    int64_t each = lane_memory_of(10000);
+    struct lanes *lanes = lanes_new(3 * each);
+    bool needed[SEEN_LANES] = {[4] = true, [5] = true};
+    for (uint32_t lane = 1; lane <= 3; lane++)
+        given_lane(lanes, lane, 0, 10000);
+    assert_true(lanes_make_room(lanes, needed, 0));
+    given_lane(lanes, 4, 0, 10000);
+    assert_true(lanes_memory(lanes) <= 3 * each);
+    assert_false(lane_is_loaded(lanes, 1));
+    given_lane(lanes, 5, 0, 10000);
+    assert_false(lane_is_loaded(lanes, 2));
+    assert_true(lane_is_loaded(lanes, 3) && lane_is_loaded(lanes, 4) && lane_is_loaded(lanes, 5));
+    /* What is needed grows past the bound all the same; the caller hears of it next time. */
+    given_records(lanes, 5, 10000, 40000);
+    assert_false(lane_is_loaded(lanes, 3));
+    assert_true(lane_is_loaded(lanes, 4));
+    assert_true(lanes_memory(lanes) > 3 * each);
+    expect_duplicate(lanes, 5, 49999);
+    expect_duplicate(lanes, 4, 9999);
+    assert_false(lanes_make_room(lanes, needed, 0));
+    lanes_free(lanes);
+}
+
+static void a_lane_without_memory_stays_as_it_was(void **state)
+{
+    (void)state;
+    struct lanes *lanes = lanes_new(1 << 20);
+    struct error error = {0};
+    uint8_t record[SEEN_RECORD_SIZE];
+    given_lane(lanes, 0, 0, 100);
+    int64_t memory = lanes_memory(lanes);
+    /* Refused before a record is looked at. */
+    assert_int_equal(lane_append(lanes, 0, record, (size_t)LANE_RECORDS_MOST, &error), -ERROR_LIMIT);
+    assert_non_null(strstr(error.text, "4294967294"));
+    assert_int_equal(lane_length(lanes, 0), 100);
+    assert_int_equal(lanes_memory(lanes), memory);
+    expect_duplicate(lanes, 0, 99);
+    lanes_free(lanes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_lane_is_absent_then_loading_then_loaded),
+        cmocka_unit_test(an_empty_lane_holds_nothing_and_costs_nothing),
+        cmocka_unit_test(lanes_do_not_see_each_other),
+        cmocka_unit_test(the_tail_joins_and_all_stay_found),
+        cmocka_unit_test(a_million_ids_are_found_at_24_bytes_each_at_most),
+        cmocka_unit_test(another_meaning_gives_the_record_to_read),
+        cmocka_unit_test(ids_that_look_alike_are_told_apart_by_their_records),
+        cmocka_unit_test(lanes_touched_longest_ago_are_let_go),
+        cmocka_unit_test(growing_lets_go_of_what_is_not_needed),
+        cmocka_unit_test(a_lane_without_memory_stays_as_it_was),
+    };
+    return cmocka_run_group_tests_name("lane", tests, NULL, NULL);
+}
