@@ -469,7 +469,7 @@ int settings_parse(const struct command *command, int argc, char **argv, void *o
     const char ***lists = realloc(settings->lists, (settings->list_count + 1) * sizeof *lists);
     if (lists) {
         settings->lists = lists;
-        settings->lists[settings->list_count++] = (const char **)operands;
+        settings->lists[settings->list_count++] = (const char **)(void *)operands;
     }
     *ret_done = help;
     *ret_settings = settings;

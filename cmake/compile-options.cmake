@@ -1,6 +1,7 @@
 # Compiler options for every target: warnings, hardening in release, sanitizers and coverage when asked for.
 add_compile_options(-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wundef
-                    -Wcast-qual -Wwrite-strings -Wvla -fno-common)
+                    -Wcast-qual -Wwrite-strings -Wvla -fno-common
+                    -Wno-format-truncation) # texts are cut at their bounds on purpose
 if(CITYTOTALS_WERROR)
   add_compile_options(-Werror)
 endif()

@@ -2,7 +2,7 @@
 #include "consumer/fold.h"
 
 #include <assert.h>
-#include <inttypes.h>
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -248,20 +248,15 @@ size_t fold_prepare(struct fold *fold, struct batch *batch, const struct suspect
     return fold->suspect_count;
 }
 
-void fold_settle(struct fold *fold, struct batch *batch, const struct suspect *suspect,
-                 const uint8_t record[SEEN_RECORD_SIZE])
+bool fold_settle(struct fold *fold, struct batch *batch, struct suspect *suspect, const uint8_t record[SEEN_RECORD_SIZE])
 {
     struct item *item = &batch->items[suspect->item];
-    uint64_t digest;
-    memcpy(&digest, record + 16, sizeof digest);
-    if (memcmp(record, item->identity.bytes, 16) == 0) {
-        item->seen = digest == item->digest ? ITEM_DUPLICATE : ITEM_CONFLICT;
-        return;
-    }
-    /* Another identity with the same 64-bit hash (once in 2^64 pairs): it is new unless the lane says otherwise, and
-     * the lane holds at most this one likeness per hash in practice. Look at the next. */
-    (void)fold;
-    item->seen = ITEM_NEW;
+    if (memcmp(record, item->identity.bytes, sizeof item->identity.bytes) != 0)
+        return !lane_find_next(fold->lanes, suspect->lane, &item->identity, &suspect->index);
+    uint64_t stored;
+    memcpy(&stored, record + sizeof item->identity.bytes, sizeof stored);
+    item->seen = le64toh(stored) == item->digest ? ITEM_DUPLICATE : ITEM_CONFLICT;
+    return true;
 }
 
 bool fold_is_full(const struct fold *fold)

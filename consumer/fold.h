@@ -94,16 +94,16 @@ int fold_new(const char *city, struct decoder *decoder, struct lanes *lanes, siz
              struct error *error);
 struct fold *fold_free(struct fold *fold);
 
-/* First pass over all records of the batch. Returns true when the registry must be waited for (never without one). */
+/* First pass over all records of the batch. */
 void fold_decode(struct fold *fold, struct partitions *partitions, struct batch *batch);
 
 /* The lanes that the window needs. Cuts the window (`high`) where more lanes would be needed than may be loaded at once:
  * `lanes_most`. */
 void fold_lanes(struct fold *fold, struct batch *batch, size_t lanes_most, bool ret_needed[SEEN_LANES]);
-/* Look every event of the window up. Suspects need the record read and fold_settle called, until none is left. */
+/* Look every event of the window up. Each suspect's record must be read and given to fold_settle. */
 size_t fold_prepare(struct fold *fold, struct batch *batch, const struct suspect **ret_suspects);
-void fold_settle(struct fold *fold, struct batch *batch, const struct suspect *suspect,
-                 const uint8_t record[SEEN_RECORD_SIZE]);
+/* True when the item is decided; false when the record was another id's and suspect->index is the next one to read. */
+bool fold_settle(struct fold *fold, struct batch *batch, struct suspect *suspect, const uint8_t record[SEEN_RECORD_SIZE]);
 /* Decide and sum the window, from the start each time it is called. ERROR_MEMORY. */
 int fold_sum(struct fold *fold, struct batch *batch, struct fold_counts *ret_counts, struct error *error);
 

@@ -194,7 +194,8 @@ static int grow(struct lanes *lanes, struct lane *self, int64_t length, struct e
     while (lanes->memory > lanes->memory_most - more)
         if (!evict_one(lanes, self))
             break;
-    struct entry *entries = mmap(NULL, capacity * sizeof *entries, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct entry *entries =
+        mmap(NULL, capacity * sizeof *entries, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (entries == MAP_FAILED)
         return error_set(error, ERROR_MEMORY, "out of memory for %lld ids of a seen lane", (long long)length);
     /* The old pages go back as they are done with, so that a move never holds both tables whole. */

@@ -35,8 +35,8 @@ enum seen {
     SEEN_DUPLICATE, /* 64 bits of the identity and 32 of the meaning are equal */
     SEEN_MAYBE,     /* the identity looks equal, the meaning differs: read the lane's record to know */
 };
-/* Look an id up in a loaded lane. SEEN_MAYBE gives the number of the first record to read. Where that record has another
- * identity, lane_find_next gives the next one. */
+/* Look an id up in a loaded lane. SEEN_MAYBE gives the number of the first record to read. Where that record has
+ * another identity, lane_find_next gives the next one. */
 enum seen lane_find(const struct lanes *lanes, uint32_t lane, const struct identity *identity, uint64_t digest,
                     uint32_t *ret_index);
 /* `*index` is the record that lane_find or this gave last; false when there is none after it: the id is new. The lane

@@ -1,5 +1,5 @@
-/* Produces dead letters and waits until Kafka has them. After a failure the producer is made anew: what was in flight is
- * given up, and an idempotent producer that gave up messages does not go on. */
+/* Produces dead letters and waits until Kafka has them. After a failure the producer is made anew: what was in flight
+ * is given up, and an idempotent producer that gave up messages does not go on. */
 #include "consumer/letters.h"
 
 #include <inttypes.h>
@@ -65,7 +65,8 @@ static int make_conf(struct letters *letters, rd_kafka_conf_t **ret_conf, struct
     return 0;
 }
 
-int letters_open(const struct common_options *common, const char *city, struct letters **ret_letters, struct error *error)
+int letters_open(const struct common_options *common, const char *city, struct letters **ret_letters,
+                 struct error *error)
 {
     struct letters *letters = calloc(1, sizeof *letters);
     if (!letters)
@@ -155,8 +156,8 @@ int letters_send(struct letters *letters, const struct dead_letter *items, size_
     for (size_t i = 0; i < count && result >= 0; i++) {
         result = produce_one(letters, &items[i], deadline, error);
         if (result < 0)
-            error_wrap(error, "write the dead letter of %.*s/%" PRId32 " offset %" PRId64 " to %s", SLICE_ARG(items[i].topic),
-                       items[i].partition, items[i].offset, letters->topic);
+            error_wrap(error, "write the dead letter of %.*s/%" PRId32 " offset %" PRId64 " to %s",
+                       SLICE_ARG(items[i].topic), items[i].partition, items[i].offset, letters->topic);
         rd_kafka_poll(letters->kafka, 0);
     }
     while (result >= 0 && letters->acknowledged + letters->failed < count && letters->failed == 0 &&
@@ -166,8 +167,9 @@ int letters_send(struct letters *letters, const struct dead_letter *items, size_
         result = error_set(error, ERROR_KAFKA, "write %zu dead letters to %s: %s", count, letters->topic,
                            rd_kafka_err2str(letters->first_failure));
     else if (result >= 0 && letters->acknowledged < count)
-        result = error_set(error, ERROR_KAFKA, "write %zu dead letters to %s: %zu were not acknowledged within %" PRId64 " ms",
-                           count, letters->topic, count - letters->acknowledged, timeout_ms);
+        result = error_set(error, ERROR_KAFKA,
+                           "write %zu dead letters to %s: %zu were not acknowledged within %" PRId64 " ms", count,
+                           letters->topic, count - letters->acknowledged, timeout_ms);
     if (result < 0)
         give_up(letters);
     return result;

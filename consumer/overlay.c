@@ -54,7 +54,7 @@ static uint32_t place_of(const struct overlay *overlay, const struct identity *i
 {
     uint32_t place = (uint32_t)XXH3_64bits_withSeed(identity->bytes, sizeof identity->bytes, overlay->seed);
     for (place &= overlay->table_mask; overlay->table[place]; place = (place + 1) & overlay->table_mask)
-        if (memcmp(overlay->items[overlay->table[place] - 1].identity.bytes, identity->bytes, sizeof identity->bytes) == 0)
+        if (memcmp(&overlay->items[overlay->table[place] - 1].identity, identity, sizeof *identity) == 0)
             break;
     return place;
 }

@@ -29,7 +29,7 @@ static int topic_of_name(const struct source *source, const char *name)
     return TOPIC_NONE;
 }
 
-/* Read nothing. An empty list, not NULL: librdkafka takes NULL outside a revocation as a wish to join the group anew. */
+/* Read nothing but stay a member as we are: an empty assignment. NULL, giving it up, is kept for revocations. */
 static rd_kafka_resp_err_t read_nothing(struct source *source)
 {
     rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(1);
@@ -95,7 +95,8 @@ static void on_error(rd_kafka_t *kafka, int code, const char *reason, void *cont
     log_warning("kafka: %s: %s", rd_kafka_err2str(err), reason ? reason : "");
 }
 
-static int make_conf(const struct common_options *common, const char *city, rd_kafka_conf_t **ret_conf, struct error *error)
+static int make_conf(const struct common_options *common, const char *city, rd_kafka_conf_t **ret_conf,
+                     struct error *error)
 {
     char group[TOPIC_NAME_SIZE];
     snprintf(group, sizeof group, "citytotals.%s", city);
@@ -361,7 +362,8 @@ int source_assign(struct source *source, const struct topic_partition *parts, co
         memset(source->at_end, true, sizeof source->at_end);
         for (size_t i = 0; i < count; i++) {
             assert(parts[i].topic < EVENT_TYPES);
-            rd_kafka_topic_partition_list_add(list, source->topics[parts[i].topic], parts[i].partition)->offset = offsets[i];
+            const char *topic = source->topics[parts[i].topic];
+            rd_kafka_topic_partition_list_add(list, topic, parts[i].partition)->offset = offsets[i];
             set_at_end(source, parts[i].topic, parts[i].partition, false);
         }
         waker_watch(source->waker, list);

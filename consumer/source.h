@@ -28,13 +28,13 @@ int source_wait(struct source *source, int64_t timeout_ms, const volatile sig_at
 /* Owned by the caller (free). */
 int source_cluster_id(struct source *source, int64_t timeout_ms, char **ret_cluster_id, struct error *error);
 int source_topic_partition_count(struct source *source, enum event_type type, int32_t *ret_count, struct error *error);
-/* Warns of broker-side settings that make the totals less exact or slower; ERROR_REFUSED for an organisational topic that
- * is compacted. A broker that does not tell its settings is only warned of. */
+/* Warns of broker-side settings that make the totals less exact or slower; ERROR_REFUSED for an organisational topic
+ * that is compacted. A broker that does not tell its settings is only warned of. */
 int source_check_topics(struct source *source, struct error *error);
 
 int source_subscribe(struct source *source, struct error *error);
-/* Wait up to wait_ms for something, then take what is there, at most `most` records. Serves the group: when what it gave
- * us changed during the call, all records of the call are dropped, *ret_rebalanced is set and 0 returned. */
+/* Wait up to wait_ms for something, then take what is there, at most `most` records. Serves the group: when what it
+ * gave us changed during the call, all records of the call are dropped, *ret_rebalanced is set and 0 returned. */
 ssize_t source_fetch(struct source *source, struct source_record *records, size_t most, int64_t wait_ms,
                      bool *ret_rebalanced);
 /* Give the records back; their slices are gone. Accepts 0 records. */
@@ -45,7 +45,7 @@ void source_idle(struct source *source, int64_t wait_ms, bool *ret_rebalanced);
 bool source_rebalanced(const struct source *source);
 /* What the group gave us. Valid until the next call that serves the group (fetch, idle, assign, close). */
 void source_assignment(struct source *source, const struct topic_partition **ret_parts, size_t *ret_count);
-/* Read exactly these partitions from these offsets on. What had been read ahead before is dropped. `count` 0 = nothing. */
+/* Read exactly these partitions from these offsets on. What had been read ahead is dropped. `count` 0 = nothing. */
 int source_assign(struct source *source, const struct topic_partition *parts, const int64_t *offsets, size_t count,
                   struct error *error);
 /* A sentence when the Kafka library can't go on (a fenced static member): ERROR_KAFKA of class fatal. 0 otherwise. */

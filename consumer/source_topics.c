@@ -1,4 +1,4 @@
-/* What the source asks Kafka of the city's topics: do they exist, are they set up as the events need, where do logs end. */
+/* What the source asks Kafka of the city's topics: do they exist, are they set up as events need, where do logs end. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
@@ -31,21 +31,21 @@ int source_wait(struct source *source, int64_t timeout_ms, const volatile sig_at
     int64_t deadline = clock_monotonic_ms() + timeout_ms;
     bool said_away = false, said_missing = false;
     const char *brokers = source->common->brokers ? source->common->brokers : "the configured brokers";
+    const char *missing = NULL; /* as last heard */
     for (;;) {
         int64_t left = deadline - clock_monotonic_ms();
-        const char *missing = NULL;
         struct error failure = {0};
         int result = find_missing(source, left < 1 ? 1 : left < ASK_MS ? left : ASK_MS, &missing, &failure);
         if (result >= 0 && !missing)
             return 0;
         if (stop && *stop)
             return error_set(error, ERROR_INTERRUPTED, "stopped while waiting for kafka");
-        if (clock_monotonic_ms() >= deadline && result < 0)
-            return error_set(error, ERROR_KAFKA, "kafka at %s did not answer within %" PRId64 " ms: %s", brokers, timeout_ms,
-                             failure.text);
+        if (clock_monotonic_ms() >= deadline && !missing)
+            return error_set(error, ERROR_KAFKA, "kafka at %s did not answer within %" PRId64 " ms: %s", brokers,
+                             timeout_ms, failure.text);
         if (clock_monotonic_ms() >= deadline)
             return error_set(error, ERROR_KAFKA,
-                             "topic %s does not exist; create it, or let citytotals-producer send --create-topics do so",
+                             "topic %s is missing; create it, or let citytotals-producer send --create-topics do it",
                              missing);
         if (result < 0 && !said_away)
             log_warning("kafka at %s does not answer; waiting at most %" PRId64 " s", brokers, timeout_ms / 1000);
@@ -92,18 +92,18 @@ static int check_topic(struct source *source, enum event_type type, struct error
     char *stamps = setting(source, topic, "message.timestamp.type");
     char *cleanup = stamps ? setting(source, topic, "cleanup.policy") : NULL;
     if (!stamps || !cleanup)
-        log_warning("the broker does not tell the settings of topic %s; it needs message.timestamp.type=LogAppendTime and "
-                    "cleanup.policy=delete",
+        log_warning("the broker does not tell the settings of topic %s; it needs message.timestamp.type=LogAppendTime "
+                    "and cleanup.policy=delete",
                     topic);
     if (stamps && strcmp(stamps, "LogAppendTime") != 0)
-        log_warning("topic %s has message.timestamp.type=%s; set it to LogAppendTime, or a sender's wrong clock decides "
-                    "what is out of its window",
+        log_warning("topic %s has message.timestamp.type=%s; set it to LogAppendTime, or a sender's wrong clock "
+                    "decides what is out of its window",
                     topic, stamps);
     if (cleanup && strstr(cleanup, "compact")) {
         if (type != EVENT_PAGE_VISIT)
             result = error_set(error, ERROR_REFUSED,
-                               "topic %s has cleanup.policy=%s: compaction deletes events that the totals are made of; set "
-                               "it to delete",
+                               "topic %s has cleanup.policy=%s: compaction deletes events that the totals are made of; "
+                               "set it to delete",
                                topic, cleanup);
         else
             log_warning("topic %s has cleanup.policy=%s; set it to delete, or page visits are lost", topic, cleanup);
@@ -118,7 +118,9 @@ int source_check_topics(struct source *source, struct error *error)
     int32_t counts[EVENT_TYPES] = {0};
     for (int type = 0; type < EVENT_TYPES; type++) {
         int result = check_topic(source, (enum event_type)type, error);
-        if (result < 0 || (result = source_topic_partition_count(source, (enum event_type)type, &counts[type], error)) < 0)
+        if (result >= 0)
+            result = source_topic_partition_count(source, (enum event_type)type, &counts[type], error);
+        if (result < 0)
             return result;
     }
     int32_t changes = counts[EVENT_HEADCOUNT_CHANGE], mergers = counts[EVENT_UNIT_MERGER];
@@ -137,11 +139,11 @@ int source_watermarks(struct source *source, uint8_t topic, int32_t partition, i
                       int64_t *ret_high, struct error *error)
 {
     int64_t low = 0, high = 0;
-    rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(source->kafka, source->topics[topic], partition, &low, &high,
-                                                               (int)timeout_ms);
+    rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(source->kafka, source->topics[topic], partition, &low,
+                                                               &high, (int)timeout_ms);
     if (err)
-        return error_set(error, ERROR_KAFKA, "ask for the bounds of %s/%" PRId32 ": %s", source->topics[topic], partition,
-                         rd_kafka_err2str(err));
+        return error_set(error, ERROR_KAFKA, "ask for the bounds of %s/%" PRId32 ": %s", source->topics[topic],
+                         partition, rd_kafka_err2str(err));
     *ret_low = low;
     *ret_high = high;
     return 0;
@@ -156,13 +158,16 @@ int64_t source_known_end(const struct source *source, uint8_t topic, int32_t par
     return high;
 }
 
-void source_commit_offsets(struct source *source, const struct topic_partition *parts, const int64_t *offsets, size_t count)
+void source_commit_offsets(struct source *source, const struct topic_partition *parts, const int64_t *offsets,
+                           size_t count)
 {
     if (count == 0 || source->changed)
         return;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
-    for (size_t i = 0; i < count; i++)
-        rd_kafka_topic_partition_list_add(list, source->topics[parts[i].topic], parts[i].partition)->offset = offsets[i];
+    for (size_t i = 0; i < count; i++) {
+        const char *topic = source->topics[parts[i].topic];
+        rd_kafka_topic_partition_list_add(list, topic, parts[i].partition)->offset = offsets[i];
+    }
     rd_kafka_commit(source->kafka, list, 1);
     rd_kafka_topic_partition_list_destroy(list);
 }

@@ -1,13 +1,13 @@
 /* A thread that wakes librdkafka's readers. Before 2.2, a reader that found the local queue full sleeps up to a second,
- * however soon the queue is empty again; any request on the broker's connection wakes it. So, while there is more to read
- * and the queue runs low, each leader gets a cheap request a millisecond. */
+ * however soon the queue is empty again; any request on the broker's connection wakes it. So, while there is more to
+ * read and the queue runs low, each leader gets a cheap request a millisecond. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "consumer/source_internal.h"
 
-enum { WAKE_EVERY_NS = 1000000, REQUEST_TIMEOUT_MS = 500, PAUSE_ON_FAILURE_NS = 100000000 };
+enum { WAKE_EVERY_NS = 1000000, REQUEST_TIMEOUT_MS = 1000, PAUSE_ON_FAILURE_NS = 100000000 };
 
 struct waker {
     struct source *source;
@@ -40,7 +40,8 @@ static int32_t leader_of(const struct rd_kafka_metadata *metadata, const rd_kafk
 }
 
 /* One watched partition of each leader; NULL when the leaders are not known. */
-static rd_kafka_topic_partition_list_t *one_a_leader(struct waker *waker, const rd_kafka_topic_partition_list_t *watched)
+static rd_kafka_topic_partition_list_t *one_a_leader(struct waker *waker,
+                                                     const rd_kafka_topic_partition_list_t *watched)
 {
     const struct rd_kafka_metadata *metadata;
     if (rd_kafka_metadata(waker->source->kafka, 0, NULL, &metadata, REQUEST_TIMEOUT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)

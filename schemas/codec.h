@@ -71,8 +71,5 @@ int encoder_event(struct encoder *encoder, const struct event *event, int64_t sc
                   struct error *error);
 int encoder_dead_letter(struct encoder *encoder, const struct dead_letter *letter, int64_t schema_id, struct buffer *out,
                         struct error *error);
-/* For dead-letter readers and tests: slices point into `value`. */
-enum dead_letter_reason decoder_dead_letter(struct decoder *decoder, struct slice value, struct dead_letter *ret_letter,
-                                            struct decode_failure *ret_failure);
 
 #endif

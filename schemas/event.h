@@ -40,8 +40,7 @@ enum sector { SECTOR_TABLE(X) SECTORS };
 enum headcount_reason { HEADCOUNT_REASON_TABLE(X) REASONS };
 enum unit_category { UNIT_CATEGORY_TABLE(X) CATEGORIES };
 enum merger_kind { MERGER_KIND_TABLE(X) KINDS };
-/* In the order in which they are looked for. The Avro symbols are in the contract's own order (too_large first here
- * as there is stated apart); the codec maps by name. */
+/* In the order in which they are looked for, which is that of the Avro symbols. */
 enum dead_letter_reason { DEAD_LETTER_REASON_TABLE(X) LETTER_REASONS, LETTER_NONE = LETTER_REASONS };
 #undef X
 

@@ -1,45 +1,75 @@
 /* Event ids (UUID version 5), identities, meaning digests and lanes. */
 #include "schemas/identity.h"
 
-#include <ctype.h>
+#include <assert.h>
 #include <endian.h>
-#include <openssl/sha.h>
-#include <stdio.h>
+#include <openssl/evp.h>
+#include <pthread.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "schemas/event.h"
+/* Fetched once: a fetch by name costs more than hashing an id. Kept for the life of the process. */
+static EVP_MD *sha1, *sha256;
 
-enum { UUID_NAME_MOST = 1024 };
-
-/* RFC 9562 §5.5: SHA-1 over namespace and name, version and variant set. */
-static struct event_id uuid5(struct event_id namespace, struct slice name)
+static void fetch_hashes(void)
 {
-    unsigned char text[16 + UUID_NAME_MOST], hash[SHA_DIGEST_LENGTH];
+    sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
+/* Hash the parts one after the other, whatever their size. libcrypto without these hashes, or without the memory for
+ * them, leaves no id to give: that ends the process rather than yield a wrong id. */
+static void hash_parts(EVP_MD *const *hash, const struct slice *parts, size_t count, unsigned char ret_hash[EVP_MAX_MD_SIZE])
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fetch_hashes);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool good = context && *hash && EVP_DigestInit_ex2(context, *hash, NULL) == 1;
+    for (size_t i = 0; good && i < count; i++)
+        good = parts[i].size == 0 || EVP_DigestUpdate(context, parts[i].data, parts[i].size) == 1;
+    good = good && EVP_DigestFinal_ex(context, ret_hash, NULL) == 1;
+    EVP_MD_CTX_free(context);
+    assert(good);
+}
+
+/* RFC 9562 §5.5: SHA-1 over the namespace and the name, cut to 16 bytes, version and variant set. */
+static struct event_id uuid5(struct event_id namespace, const struct slice *name, size_t count)
+{
+    enum { PARTS_MOST = 6 };
+    struct slice parts[1 + PARTS_MOST] = {{(const char *)namespace.bytes, sizeof namespace.bytes}};
+    unsigned char hash[EVP_MAX_MD_SIZE];
     struct event_id id;
-    size_t size = name.size < UUID_NAME_MOST ? name.size : UUID_NAME_MOST;
-    memcpy(text, namespace.bytes, 16);
-    memcpy(text + 16, name.data, size);
-    SHA1(text, 16 + size, hash);
-    memcpy(id.bytes, hash, 16);
+    assert(count <= PARTS_MOST);
+    memcpy(parts + 1, name, count * sizeof *name);
+    hash_parts(&sha1, parts, 1 + count, hash);
+    memcpy(id.bytes, hash, sizeof id.bytes);
     id.bytes[6] = (uint8_t)((id.bytes[6] & 0x0F) | 0x50);
     id.bytes[8] = (uint8_t)((id.bytes[8] & 0x3F) | 0x80);
     return id;
 }
 
-struct event_id event_id_from(enum event_type type, struct slice source, struct slice agency, struct slice id)
+struct event_id event_namespace(enum event_type type, struct slice source, struct slice agency)
 {
     static const struct event_id url = {
         {0x6b, 0xa7, 0xb8, 0x11, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8}};
-    char name[UUID_NAME_MOST];
-    int size = snprintf(name, sizeof name, "urn:citytotals:%s:%.*s:%.*s", event_type_name(type), SLICE_ARG(source),
-                        SLICE_ARG(agency));
-    return uuid5(uuid5(url, (struct slice){name, (size_t)size}), id);
+    const struct slice name[] = {
+        slice_of("urn:citytotals:"), slice_of(event_type_name(type)), slice_of(":"), source, slice_of(":"), agency};
+    return uuid5(url, name, sizeof name / sizeof *name);
+}
+
+struct event_id event_id_in_namespace(struct event_id namespace, struct slice id)
+{
+    return uuid5(namespace, &id, 1);
+}
+
+struct event_id event_id_from(enum event_type type, struct slice source, struct slice agency, struct slice id)
+{
+    return event_id_in_namespace(event_namespace(type, source, agency), id);
 }
 
 struct event_id event_id_reversal(struct event_id original)
 {
-    return uuid5(original, slice_of("reversal"));
+    return event_id_in_namespace(original, slice_of("reversal"));
 }
 
 bool event_id_is_nil(struct event_id id)
@@ -48,33 +78,47 @@ bool event_id_is_nil(struct event_id id)
     return memcmp(id.bytes, nil.bytes, sizeof id.bytes) == 0;
 }
 
+static bool hyphen_before(int byte)
+{
+    return byte == 4 || byte == 6 || byte == 8 || byte == 10;
+}
+
 char *event_id_format(struct event_id id, char text[EVENT_ID_TEXT_SIZE])
 {
+    static const char digits[] = "0123456789abcdef";
     char *at = text;
     for (int i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
+        if (hyphen_before(i))
             *at++ = '-';
-        at += sprintf(at, "%02x", id.bytes[i]);
+        *at++ = digits[id.bytes[i] >> 4];
+        *at++ = digits[id.bytes[i] & 15];
     }
+    *at = '\0';
     return text;
+}
+
+static int digit_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 bool event_id_parse(struct slice text, struct event_id *ret_id)
 {
     struct event_id id;
-    if (text.size != 36)
+    if (text.size != EVENT_ID_TEXT_SIZE - 1)
         return false;
     const char *at = text.data;
     for (int i = 0; i < 16; i++) {
-        if ((i == 4 || i == 6 || i == 8 || i == 10) && *at++ != '-')
+        if (hyphen_before(i) && *at++ != '-')
             return false;
-        if (!isxdigit((unsigned char)at[0]) || !isxdigit((unsigned char)at[1]))
+        int high = digit_value(*at++), low = digit_value(*at++);
+        if (high < 0 || low < 0)
             return false;
-        char pair[3] = {at[0], at[1], 0};
-        unsigned byte = 0;
-        sscanf(pair, "%x", &byte);
-        id.bytes[i] = (uint8_t)byte;
-        at += 2;
+        id.bytes[i] = (uint8_t)(high << 4 | low);
     }
     *ret_id = id;
     return true;
@@ -82,11 +126,10 @@ bool event_id_parse(struct slice text, struct event_id *ret_id)
 
 struct identity_salt identity_salt_of(enum event_type type, struct slice agency)
 {
-    char text[512];
-    unsigned char hash[SHA256_DIGEST_LENGTH];
-    int size = snprintf(text, sizeof text, "%s:%.*s", event_type_name(type), SLICE_ARG(agency));
-    SHA256((const unsigned char *)text, (size_t)size, hash);
+    const struct slice parts[] = {slice_of(event_type_name(type)), slice_of(":"), agency};
+    unsigned char hash[EVP_MAX_MD_SIZE];
     struct identity_salt salt;
+    hash_parts(&sha256, parts, sizeof parts / sizeof *parts, hash);
     memcpy(salt.bytes, hash, sizeof salt.bytes);
     return salt;
 }

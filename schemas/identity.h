@@ -6,6 +6,9 @@
 
 /* uuid5(uuid5(NAMESPACE_URL, "urn:citytotals:" + type + ":" + source + ":" + agency), id); RFC 9562. `id` is already NFC. */
 struct event_id event_id_from(enum event_type type, struct slice source, struct slice agency, struct slice id);
+/* The same in two steps, for a sender of many events: the namespace goes by type, source and agency, so keep it. */
+struct event_id event_namespace(enum event_type type, struct slice source, struct slice agency);
+struct event_id event_id_in_namespace(struct event_id namespace, struct slice id);
 /* uuid5(original, "reversal") */
 struct event_id event_id_reversal(struct event_id original);
 bool event_id_is_nil(struct event_id id);
@@ -33,7 +36,7 @@ static inline struct identity identity_of(struct event_id id, struct identity_sa
 
 /* XXH3-64 (seed 0) over an unambiguous serialisation of every field but occurred_at, type, agency and event_id (the
  * identity holds those): the event's meaning. Independent of framing and writer schema. Never changes: it is stored.
- * docs/redis-keys.md gives the serialisation and test vectors. */
+ * docs/events.md gives the serialisation and test vectors. */
 uint64_t event_meaning_digest(const struct event *event);
 
 #define SEEN_LANES 64

@@ -13,7 +13,7 @@ struct rule_violation {
 /* Check every rule but those across events. `kafka_timestamp_ms` is the record's timestamp in Kafka; the producer gives
  * the present time. The first violated rule in the order of the contract's tables is reported (a rule_violation before
  * an out_of_window). Returns LETTER_NONE when the event is good. ret_violation may be NULL: then no text is made.
- * All strings must be UTF-8 without characters of category Cc; ids and cities match their patterns. */
+ * All strings must be UTF-8 without characters of category Cc and not blank; ids match their pattern. */
 enum dead_letter_reason event_check(const struct event *event, int64_t kafka_timestamp_ms,
                                     struct rule_violation *ret_violation);
 
@@ -23,6 +23,7 @@ size_t event_check_all(const struct event *event, int64_t kafka_timestamp_ms, st
 
 bool text_is_utf8(struct slice text);            /* well-formed, no surrogates, at most U+10FFFF */
 bool text_has_control(struct slice text);        /* a character of category Cc: U+0000–001F, U+007F–009F; text is UTF-8 */
+bool text_is_blank(struct slice text);           /* empty, or white space only; text is UTF-8 */
 bool id_is_valid(struct slice id);               /* [a-z0-9][a-z0-9-]{0,63} */
 
 #endif

@@ -180,7 +180,10 @@ static void another_meaning_gives_the_record_to_read(void **state)
     (void)state;
     struct lanes *lanes = lanes_new(1 << 20);
     given_lane(lanes, 7, 100, 50);
+    given_records(lanes, 7, 150, 25); /* a tail is numbered on */
     uint32_t index = 0;
+    assert_int_equal(find(lanes, 7, 160, meaning_number(160) ^ 1, &index), SEEN_MAYBE);
+    assert_int_equal(index, 60);
     assert_int_equal(find(lanes, 7, 117, meaning_number(117) ^ 1, &index), SEEN_MAYBE);
     assert_int_equal(index, 17);
     struct identity identity = identity_number(117);

@@ -1,0 +1,362 @@
+/* A blocking Redis connection over hiredis: URL, checks of the server, commands, functions. */
+#include "base/redis.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#ifdef HAVE_HIREDIS_SSL
+#include <hiredis/hiredis_ssl.h>
+#endif
+
+enum { PART_MOST = 512, REDIRECTS_MOST = 5 };
+
+struct url {
+    char host[256], user[PART_MOST], password[PART_MOST];
+    int port, database;
+    bool tls, cluster;
+};
+
+struct redis {
+    redisContext *context;
+#ifdef HAVE_HIREDIS_SSL
+    redisSSLContext *ssl;
+#endif
+};
+
+static int bad_url(struct error *error, const char *what)
+{
+    return error_set(error, ERROR_CONFIG,
+                     "redis URL: %s; allowed: redis://[user:pass@]host:port[/db], rediss://… for TLS, redis+cluster://…", what);
+}
+
+static bool decode_part(const char *from, size_t size, char to[PART_MOST])
+{
+    size_t at = 0;
+    for (size_t i = 0; i < size; i++) {
+        unsigned byte = (unsigned char)from[i];
+        if (byte == '%') {
+            char digits[3] = {0};
+            if (i + 2 >= size || !isxdigit((unsigned char)from[i + 1]) || !isxdigit((unsigned char)from[i + 2]))
+                return false;
+            memcpy(digits, from + i + 1, 2);
+            byte = (unsigned)strtoul(digits, NULL, 16);
+            i += 2;
+        }
+        if (at + 1 >= PART_MOST || byte == 0)
+            return false;
+        to[at++] = (char)byte;
+    }
+    to[at] = '\0';
+    return true;
+}
+
+static bool number_part(const char *text, int most, int *ret_number)
+{
+    char *end;
+    if (!isdigit((unsigned char)*text))
+        return false;
+    long number = strtol(text, &end, 10);
+    if (*end || number > most)
+        return false;
+    *ret_number = (int)number;
+    return true;
+}
+
+static int parse_url(const char *text, struct url *ret_url, struct error *error)
+{
+    struct url url = {.port = 6379};
+    const char *rest = strstr(text, "://");
+    size_t scheme = rest ? (size_t)(rest - text) : 0;
+    if (scheme == 6 && strncmp(text, "rediss", 6) == 0)
+        url.tls = true;
+    else if (scheme == 13 && strncmp(text, "redis+cluster", 13) == 0)
+        url.cluster = true;
+    else if (scheme != 5 || strncmp(text, "redis", 5) != 0)
+        return bad_url(error, "it does not begin with a known scheme");
+    rest += 3;
+    const char *slash = strchr(rest, '/'), *at = NULL;
+    size_t size = slash ? (size_t)(slash - rest) : strlen(rest);
+    for (size_t i = 0; i < size; i++)
+        if (rest[i] == '@')
+            at = rest + i;
+    if (at) {
+        const char *colon = memchr(rest, ':', (size_t)(at - rest));
+        const char *user_end = colon ? colon : at;
+        if (!decode_part(rest, (size_t)(user_end - rest), url.user) ||
+            (colon && !decode_part(colon + 1, (size_t)(at - colon) - 1, url.password)))
+            return bad_url(error, "its user or password is not well percent-encoded");
+        size -= (size_t)(at + 1 - rest);
+        rest = at + 1;
+    }
+    char address[256];
+    if (size == 0 || size >= sizeof address)
+        return bad_url(error, "it names no host");
+    memcpy(address, rest, size);
+    address[size] = '\0';
+    char *host = address, *port = NULL;
+    if (*host == '[') {
+        char *close = strchr(host, ']');
+        if (!close)
+            return bad_url(error, "its IPv6 address has no ]");
+        *close = '\0';
+        host++;
+        port = close[1] == ':' ? close + 2 : NULL;
+    } else if ((port = strrchr(host, ':'))) {
+        *port++ = '\0';
+    }
+    if (*host == '\0' || (port && (!number_part(port, 65535, &url.port) || url.port == 0)))
+        return bad_url(error, "its host or port is wrong");
+    if (slash && slash[1] && !number_part(slash + 1, 1000000, &url.database))
+        return bad_url(error, "its database is not a number");
+    if (url.cluster && url.database != 0)
+        return bad_url(error, "a cluster has only database 0");
+    snprintf(url.host, sizeof url.host, "%s", host);
+#ifndef HAVE_HIREDIS_SSL
+    if (url.tls)
+        return error_set(error, ERROR_CONFIG, "redis URL: this build has no TLS for Redis (hiredis 1.0 or newer has it)");
+#endif
+    *ret_url = url;
+    return 0;
+}
+
+int redis_url_check(const char *url, struct error *error)
+{
+    struct url parsed;
+    return parse_url(url, &parsed, error);
+}
+
+struct redis *redis_free(struct redis *redis)
+{
+    if (!redis)
+        return NULL;
+    if (redis->context)
+        redisFree(redis->context);
+#ifdef HAVE_HIREDIS_SSL
+    if (redis->ssl)
+        redisFreeSSLContext(redis->ssl);
+#endif
+    free(redis);
+    return NULL;
+}
+
+redisContext *redis_context(struct redis *redis)
+{
+    return redis->context;
+}
+
+static int reply_error(const char *text, struct error *error)
+{
+    static const char *const passing[] = {"LOADING",     "BUSY",       "MASTERDOWN", "OOM",   "READONLY",
+                                          "CLUSTERDOWN", "NOREPLICAS", "TRYAGAIN",   "MOVED", "ASK"};
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
+        if (strncmp(text, passing[i], strlen(passing[i])) == 0)
+            return error_set_class(error, ERROR_REDIS, ERROR_CLASS_RETRY, "redis: %s", text);
+    if (strncmp(text, "WRONGPASS", 9) == 0 || strncmp(text, "NOAUTH", 6) == 0 || strncmp(text, "NOPERM", 6) == 0 ||
+        strstr(text, "without any password") || strstr(text, "invalid password"))
+        return error_set(error, ERROR_REFUSED, "redis refuses: %s; give user and password in the redis URL", text);
+    return error_set_class(error, ERROR_REDIS, ERROR_CLASS_FATAL, "redis: %s", text);
+}
+
+static int context_error(struct redis *redis, struct error *error)
+{
+    const char *text = redis->context->errstr;
+    return error_set(error, ERROR_REDIS, "redis: %s", redis->context->err && *text ? text : "the connection is gone");
+}
+
+int redis_receive(struct redis *redis, redisReply **ret_reply, struct error *error)
+{
+    void *got = NULL;
+    if (redisGetReply(redis->context, &got) != REDIS_OK || !got)
+        return context_error(redis, error);
+    redisReply *reply = got;
+    if (reply->type == REDIS_REPLY_ERROR) {
+        int result = reply_error(reply->str, error);
+        freeReplyObject(reply);
+        return result;
+    }
+    *ret_reply = reply;
+    return 0;
+}
+
+int redis_send(struct redis *redis, int argc, const char *const *argv, const size_t *argv_sizes, struct error *error)
+{
+    int done = 0;
+    if (redisAppendCommandArgv(redis->context, argc, (const char **)(uintptr_t)argv, argv_sizes) != REDIS_OK)
+        return context_error(redis, error);
+    while (!done)
+        if (redisBufferWrite(redis->context, &done) != REDIS_OK)
+            return context_error(redis, error);
+    return 0;
+}
+
+int redis_call(struct redis *redis, int argc, const char *const *argv, const size_t *argv_sizes, redisReply **ret_reply,
+               struct error *error)
+{
+    int result = redis_send(redis, argc, argv, argv_sizes, error);
+    return result < 0 ? result : redis_receive(redis, ret_reply, error);
+}
+
+int redis_callf(struct redis *redis, redisReply **ret_reply, struct error *error, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    int result = redisvAppendCommand(redis->context, format, list);
+    va_end(list);
+    return result != REDIS_OK ? context_error(redis, error) : redis_receive(redis, ret_reply, error);
+}
+
+static struct timeval time_of(int64_t ms, int64_t otherwise)
+{
+    if (ms <= 0)
+        ms = otherwise;
+    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+}
+
+static int open_context(struct redis *redis, const struct url *url, const struct redis_options *options, struct error *error)
+{
+    redis->context = redisConnectWithTimeout(url->host, url->port, time_of(options->connect_timeout_ms, 5000));
+    if (!redis->context || redis->context->err)
+        return error_set(error, ERROR_REDIS, "connect to redis at %s:%d: %s", url->host, url->port,
+                         redis->context ? redis->context->errstr : "out of memory");
+    redisSetTimeout(redis->context, time_of(options->command_timeout_ms, 30000));
+    redisEnableKeepAlive(redis->context);
+#ifdef HAVE_HIREDIS_SSL
+    if (url->tls) {
+        redisSSLContextError code = REDIS_SSL_CTX_NONE;
+        redisInitOpenSSL();
+        redis->ssl = redisCreateSSLContext(NULL, "/etc/ssl/certs", NULL, NULL, url->host, &code);
+        if (!redis->ssl || redisInitiateSSLWithContext(redis->context, redis->ssl) != REDIS_OK)
+            return error_set(error, ERROR_REDIS, "TLS with redis at %s:%d: %s", url->host, url->port,
+                             redis->ssl ? redis->context->errstr : redisSSLContextGetError(code));
+    }
+#endif
+    redisReply *reply = NULL;
+    int result = 0;
+    if (*url->password) {
+        result = *url->user ? redis_callf(redis, &reply, error, "AUTH %s %s", url->user, url->password)
+                            : redis_callf(redis, &reply, error, "AUTH %s", url->password);
+        if (result >= 0)
+            freeReplyObject(reply);
+    }
+    if (result >= 0 && url->database) {
+        result = redis_callf(redis, &reply, error, "SELECT %d", url->database);
+        if (result >= 0)
+            freeReplyObject(reply);
+    }
+    return result;
+}
+
+/* "name:value" of an INFO answer. */
+static void info_value(const char *info, const char *name, char *value, size_t size)
+{
+    size_t length = strlen(name);
+    *value = '\0';
+    for (const char *line = info; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, name, length) == 0 && line[length] == ':') {
+            snprintf(value, size, "%.*s", (int)strcspn(line + length + 1, "\r\n"), line + length + 1);
+            return;
+        }
+        if (*line == '\0')
+            return;
+    }
+}
+
+static int check_server(struct redis *redis, const struct redis_options *options, struct error *error)
+{
+    redisReply *reply = NULL;
+    int result = redis_callf(redis, &reply, error, "INFO");
+    if (result < 0)
+        return result;
+    char version[64] = "", role[64] = "", loading[16] = "", policy[64] = "";
+    if (reply->type == REDIS_REPLY_STRING) {
+        info_value(reply->str, "redis_version", version, sizeof version);
+        info_value(reply->str, "role", role, sizeof role);
+        info_value(reply->str, "loading", loading, sizeof loading);
+        info_value(reply->str, "maxmemory_policy", policy, sizeof policy);
+    }
+    freeReplyObject(reply);
+    if (strtol(version, NULL, 10) < 7)
+        return error_set(error, ERROR_REFUSED, "redis is version \"%s\"; allowed: 7.0 or newer (Functions)", version);
+    if (strcmp(loading, "1") == 0)
+        return error_set(error, ERROR_REDIS, "redis is loading its data");
+    if (options->writer && strcmp(role, "master") != 0)
+        return error_set(error, ERROR_REFUSED, "redis is a replica (role \"%s\"); allowed: the master, which can be written to",
+                         role);
+    if (options->writer && strcmp(policy, "noeviction") != 0)
+        return error_set(error, ERROR_REFUSED,
+                         "redis has maxmemory-policy \"%s\", which would throw totals away; allowed: noeviction (CONFIG SET "
+                         "maxmemory-policy noeviction, and in redis.conf)",
+                         policy);
+    return 0;
+}
+
+/* In a cluster: ask for the route key; MOVED names the node that has its slot. 1 when moved. */
+static int follow_slot(struct redis *redis, const struct redis_options *options, struct url *url, struct error *error)
+{
+    redisReply *reply = redisCommand(redis->context, "EXISTS %s", options->route_key);
+    if (!reply)
+        return context_error(redis, error);
+    int result = 0;
+    char host[256];
+    int slot, port;
+    if (reply->type == REDIS_REPLY_ERROR && sscanf(reply->str, "MOVED %d %255[^ \r\n]", &slot, host) == 2) {
+        char *colon = strrchr(host, ':');
+        if (colon && number_part(colon + 1, 65535, &port)) {
+            *colon = '\0';
+            if (*host)
+                snprintf(url->host, sizeof url->host, "%s", host);
+            url->port = port;
+            result = 1;
+        }
+    } else if (reply->type == REDIS_REPLY_ERROR) {
+        result = reply_error(reply->str, error);
+    }
+    freeReplyObject(reply);
+    return result;
+}
+
+int redis_connect(const struct redis_options *options, struct redis **ret_redis, struct error *error)
+{
+    struct url url;
+    int result = parse_url(options->url, &url, error);
+    for (int i = 0; result >= 0 && i < REDIRECTS_MOST; i++) {
+        struct redis *redis = calloc(1, sizeof *redis);
+        if (!redis)
+            return error_set(error, ERROR_MEMORY, "out of memory");
+        result = open_context(redis, &url, options, error);
+        if (result >= 0 && url.cluster && options->route_key)
+            result = follow_slot(redis, options, &url, error);
+        if (result == 0)
+            result = check_server(redis, options, error);
+        if (result == 0) {
+            *ret_redis = redis;
+            return 0;
+        }
+        redis_free(redis);
+    }
+    return result < 0 ? result : error_set(error, ERROR_REDIS, "redis cluster: too many redirections");
+}
+
+int redis_function_ensure(struct redis *redis, const char *name, const char *code, struct error *error)
+{
+    redisReply *reply = NULL;
+    int result = redis_callf(redis, &reply, error, "FUNCTION LIST LIBRARYNAME %s", name);
+    if (result < 0)
+        return error_wrap(error, "look for the Functions %s", name);
+    bool there = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0;
+    freeReplyObject(reply);
+    if (there)
+        return 0;
+    reply = redisCommand(redis->context, "FUNCTION LOAD %s", code);
+    if (!reply)
+        return context_error(redis, error);
+    /* Two that start at once: the one that comes second finds it loaded. */
+    if (reply->type == REDIS_REPLY_ERROR && !strstr(reply->str, "already exists")) {
+        result = reply_error(reply->str, error);
+        error_wrap(error, "load the Functions %s", name);
+    }
+    freeReplyObject(reply);
+    return result;
+}

@@ -1,0 +1,20 @@
+/* The query program's commands and their settings. */
+#ifndef CITYTOTALS_QUERY_SETTINGS_H
+#define CITYTOTALS_QUERY_SETTINGS_H
+
+#include "base/settings.h"
+
+enum print_format { PRINT_FORMAT_TEXT, PRINT_FORMAT_JSON };
+enum language { LANGUAGE_VI, LANGUAGE_EN, LANGUAGES };
+
+struct print_options {
+    struct common_options common; /* first: the common table's offsets are into it */
+    int format;                   /* enum print_format */
+    int language;                 /* enum language */
+    bool watch;
+    int64_t interval_ms;
+    int32_t as_of; /* days since 1970-01-01; INT32_MIN = now */
+};
+extern const struct command query_command_print;
+
+#endif

@@ -1,0 +1,85 @@
+/* The city's totals as integers, made from a snapshot. Pure: what is shown anywhere is decided here, once. */
+#ifndef CITYTOTALS_QUERY_TOTALS_H
+#define CITYTOTALS_QUERY_TOTALS_H
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "query/settings.h"
+#include "query/snapshot.h"
+#include "schemas/event.h"
+#include "schemas/layout.h"
+
+#define TARGET_PERCENT 10
+#define TARGET_DATE "2021-12-31"
+
+#define COUNTER_MOST INT64_C(900000000000000) /* a stored counter is within this either way */
+#define PERCENT_TEXT_SIZE 32
+#define ID_TEXT_SIZE 65
+
+struct headcount {
+    int64_t baseline, current, reduction;
+    char percent[PERCENT_TEXT_SIZE]; /* "4.2500"; empty while baseline <= 0 */
+};
+
+struct units {
+    bool has_baseline; /* baseline and current are null without */
+    int64_t baseline, current, change, merged, mergers;
+};
+
+struct pilot {
+    char model[ID_TEXT_SIZE], district[ID_TEXT_SIZE];
+};
+
+struct totals {
+    char city[CITY_SIZE_MOST + 1];
+    int64_t version;
+    char updated_at[TIMESTAMP_TEXT_SIZE]; /* empty while nothing was folded */
+    int64_t read_at_ms;
+    bool by_date; /* then effective_later, visitors, events and dead_letters are null */
+    int32_t date;
+    bool has_lag;
+    int64_t lag;
+    bool stale; /* Redis is away: this is what it said last */
+
+    struct headcount headcount, by_sector[SECTORS];
+    bool target_met;
+    int64_t effective_later;
+    struct units units[CATEGORIES];
+    struct pilot *pilots; /* live pairs by model, then district; owned */
+    size_t pilot_count, models, districts;
+    struct visitors visitors;
+    int64_t events, dead_letters;
+};
+
+/* `as_of` INT32_MIN = now, else the last day that counts. The snapshot must hold SNAPSHOT_FOR_NOW or SNAPSHOT_FOR_DATE
+ * and may be freed afterwards. lag and stale are the caller's to set. A malformed cell: ERROR_REDIS that names key and field. */
+int totals_make(const struct snapshot *snapshot, const char *city, int32_t as_of, struct totals *ret_totals,
+                struct error *error);
+/* Safe on a zeroed one, twice. */
+void totals_free(struct totals *totals);
+
+/* reduction × 100 / baseline, 4 decimals, half away from zero, never "-0.0000"; "" while baseline <= 0. */
+char *percent_format(int64_t reduction, int64_t baseline, char text[PERCENT_TEXT_SIZE]);
+/* reduction is at least 10 % of the baseline. */
+bool target_is_met(int64_t reduction, int64_t baseline);
+
+/* Decimal text of an int64_t: an optional '-', then digits. */
+bool integer_parse(struct slice text, int64_t *ret_number);
+/* A stored counter by name; 0 when absent. `ret_found` may be NULL. */
+int counter_find(const struct snapshot *snapshot, enum snapshot_hash hash, const char *city, const char *field,
+                 int64_t *ret_number, bool *ret_found, struct error *error);
+
+/* One line of JSON with an end of line; keys in the public order. */
+int totals_json(const struct totals *totals, struct buffer *out, struct error *error);
+
+struct text_style {
+    enum language language;
+    bool colour;
+    int64_t stale_age_ms; /* how old the totals are, when stale */
+};
+#define TEXT_COLUMNS 80
+/* Lines for a person, at most TEXT_COLUMNS wide. */
+void totals_text(const struct totals *totals, const struct text_style *style, struct buffer *out);
+
+#endif

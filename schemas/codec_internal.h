@@ -1,0 +1,50 @@
+/* What the codec's files share. */
+#ifndef CITYTOTALS_SCHEMAS_CODEC_INTERNAL_H
+#define CITYTOTALS_SCHEMAS_CODEC_INTERNAL_H
+
+#include "schemas/codec.h"
+
+extern const char *const schema_texts[]; /* by enum record_type; made from the .avsc files */
+
+/* A plan is a flat program for one pass over the bytes. `at` is the step's place in struct event, or in struct unit
+ * inside a list. */
+enum op {
+    OP_SKIP_VARINT,  /* int, long, enum of no interest; `limit` > 0: must be below (enum, checked all the same) */
+    OP_SKIP_BYTES,   /* length, bytes */
+    OP_SKIP_FIXED,   /* `limit` bytes */
+    OP_BOOLEAN,      /* one byte, 0 or 1, of no interest */
+    OP_LONG,         /* int64_t */
+    OP_INT_AS_LONG,  /* an int into int64_t */
+    OP_INT,          /* int32_t */
+    OP_ENUM,         /* int, through `map` of `limit` entries; -1 there: a symbol that we don't have */
+    OP_TEXT,         /* struct slice */
+    OP_FIXED,        /* `limit` bytes */
+    OP_SET,          /* bool true; reads nothing */
+    OP_UNION,        /* branch number below `limit`; goes to targets[branch] */
+    OP_JUMP,         /* to `target` */
+    OP_LIST,         /* begins an array or map; goes to `target` when it is empty; `at` = list number + 1, 0 = skipped */
+    OP_NEXT,         /* end of an item; goes back to `target` while there are items */
+    OP_FAIL,         /* a branch that our schema has no place for */
+    OP_END,
+};
+struct step {
+    uint8_t op;
+    uint16_t at;
+    uint32_t limit;
+    uint32_t target;    /* a step's number, or for OP_ENUM and OP_UNION the first place in `numbers` */
+    const char *field;  /* owned by the plan */
+};
+
+enum { STEPS_MOST = 10000, LISTS_DEEP_MOST = 8, LIST_MERGED = 1, LIST_RESULTING = 2 };
+
+struct decode_plan {
+    struct step *steps;
+    size_t count, capacity;
+    int32_t *numbers;
+    size_t number_count, number_capacity;
+    char **names; /* fields' names */
+    size_t name_count;
+    enum record_type reader;
+};
+
+#endif

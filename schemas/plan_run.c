@@ -1,0 +1,214 @@
+/* Runs a decoding plan: one bounded walk over the bytes that checks and decodes. No allocation, no recursion. */
+#include "schemas/codec_internal.h"
+
+/* Up to 10 bytes, padding allowed; false when cut off or beyond 64 bits. */
+static inline bool varint(const uint8_t **at, const uint8_t *end, int64_t *ret_value)
+{
+    const uint8_t *p = *at;
+    if (p < end && *p < 0x80) {
+        *ret_value = (int64_t)(*p >> 1) ^ -(int64_t)(*p & 1);
+        *at = p + 1;
+        return true;
+    }
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 70; shift += 7) {
+        if (p == end)
+            return false;
+        uint8_t byte = *p++;
+        if (shift == 63 && (byte & 0x7E))
+            return false;
+        value |= (uint64_t)(byte & 0x7F) << shift;
+        if (byte < 0x80) {
+            *ret_value = (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
+            *at = p;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct list {
+    int64_t items;             /* left in this block */
+    const uint8_t *block_end;  /* where the block's size says that it ends; NULL = not said */
+    uint8_t number;            /* LIST_MERGED, LIST_RESULTING or 0 */
+};
+
+/* Reads a block's head. 1 items follow, 0 the list ends, -1 wrong. */
+static int block(const uint8_t **at, const uint8_t *end, struct list *list)
+{
+    int64_t items, size;
+    if (!varint(at, end, &items))
+        return -1;
+    list->block_end = NULL;
+    if (items == 0)
+        return 0;
+    if (items < 0) {
+        if (items == INT64_MIN || !varint(at, end, &size) || size < 0 || size > end - *at)
+            return -1;
+        items = -items;
+        list->block_end = *at + size;
+    }
+    /* Every item of ours takes at least a byte; of a foreign zero-sized type there may not be more than bytes either. */
+    if (items > end - *at)
+        return -1;
+    list->items = items;
+    return 1;
+}
+
+enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const uint8_t *data, size_t size,
+                                        struct event *ret_event, struct unit_storage *storage,
+                                        struct decode_failure *ret_failure)
+{
+    const uint8_t *at = data, *end = data + size;
+    const struct step *step = plan->steps;
+    struct list lists[LISTS_DEEP_MOST];
+    int deep = 0;
+    struct unit spare;
+    char *place = (char *)ret_event; /* what the steps write into: the event, or a unit of a list */
+    const char *what;
+    int64_t value;
+
+    memset(ret_event, 0, sizeof *ret_event);
+    ret_event->type = (enum event_type)plan->reader;
+#define WRONG(text)  \
+    do {             \
+        what = text; \
+        goto wrong;  \
+    } while (0)
+#define NUMBER                          \
+    if (!varint(&at, end, &value))      \
+    WRONG("a number is cut off or too long")
+    for (;; step++) {
+        switch ((enum op)step->op) {
+        case OP_SKIP_VARINT:
+            NUMBER;
+            if (step->limit && (value < 0 || value >= (int64_t)step->limit))
+                WRONG("enum index out of range");
+            break;
+        case OP_LONG:
+            NUMBER;
+            memcpy(place + step->at, &value, sizeof value);
+            break;
+        case OP_INT_AS_LONG:
+        case OP_INT: {
+            NUMBER;
+            if (value < INT32_MIN || value > INT32_MAX)
+                WRONG("int out of range");
+            int32_t small = (int32_t)value;
+            if (step->op == OP_INT)
+                memcpy(place + step->at, &small, sizeof small);
+            else
+                memcpy(place + step->at, &value, sizeof value);
+            break;
+        }
+        case OP_ENUM: {
+            NUMBER;
+            if (value < 0 || value >= (int64_t)step->limit)
+                WRONG("enum index out of range");
+            int32_t ours = plan->numbers[step->target + (size_t)value];
+            if (ours < 0)
+                WRONG("an enum symbol that is not ours");
+            memcpy(place + step->at, &ours, sizeof ours);
+            break;
+        }
+        case OP_SKIP_BYTES:
+        case OP_TEXT:
+            NUMBER;
+            if (value < 0 || value > end - at)
+                WRONG("a length beyond the end");
+            if (step->op == OP_TEXT) {
+                struct slice text = {(const char *)at, (size_t)value};
+                memcpy(place + step->at, &text, sizeof text);
+            }
+            at += value;
+            break;
+        case OP_SKIP_FIXED:
+        case OP_FIXED:
+            if ((int64_t)step->limit > end - at)
+                WRONG("cut off");
+            if (step->op == OP_FIXED)
+                memcpy(place + step->at, at, 16);
+            at += step->limit;
+            break;
+        case OP_BOOLEAN:
+            if (at == end || *at > 1)
+                WRONG("a boolean that is neither 0 nor 1");
+            at++;
+            break;
+        case OP_SET:
+            *(bool *)(void *)(place + step->at) = true;
+            break;
+        case OP_UNION:
+            NUMBER;
+            if (value < 0 || value >= (int64_t)step->limit)
+                WRONG("union index out of range");
+            step = &plan->steps[plan->numbers[step->target + (size_t)value]] - 1;
+            break;
+        case OP_JUMP:
+            step = &plan->steps[step->target] - 1;
+            break;
+        case OP_FAIL:
+            WRONG("a union branch that our schema has no place for");
+        case OP_LIST: {
+            if (deep == LISTS_DEEP_MOST)
+                WRONG("lists nested too deep");
+            struct list *list = &lists[deep];
+            list->number = (uint8_t)step->at;
+            if (list->number == LIST_MERGED)
+                ret_event->merger.merged_units = storage->merged;
+            if (list->number == LIST_RESULTING)
+                ret_event->merger.resulting_units = storage->resulting;
+            int more = block(&at, end, list);
+            if (more < 0)
+                WRONG("a list's block is wrong");
+            if (more == 0) {
+                step = &plan->steps[step->target] - 1;
+                break;
+            }
+            deep++;
+            if (list->number)
+                place = (char *)(list->number == LIST_MERGED ? &storage->merged[0] : &storage->resulting[0]);
+            break;
+        }
+        case OP_NEXT: {
+            struct list *list = &lists[deep - 1];
+            uint32_t *count = list->number == LIST_MERGED      ? &ret_event->merger.merged_count
+                              : list->number == LIST_RESULTING ? &ret_event->merger.resulting_count
+                                                               : NULL;
+            if (count)
+                ++*count;
+            if (--list->items == 0) {
+                if (list->block_end && at != list->block_end)
+                    WRONG("a list's block is not as long as it says");
+                int more = block(&at, end, list);
+                if (more < 0)
+                    WRONG("a list's block is wrong");
+                if (more == 0) {
+                    deep--;
+                    if (count)
+                        place = (char *)ret_event;
+                    break;
+                }
+            }
+            if (count) {
+                struct unit *units = list->number == LIST_MERGED ? storage->merged : storage->resulting;
+                place = (char *)(*count < UNIT_LIST_MOST ? &units[*count] : &spare);
+            }
+            step = &plan->steps[step->target] - 1;
+            break;
+        }
+        case OP_END:
+            if (at == end)
+                return LETTER_NONE;
+            if (ret_failure)
+                *ret_failure = (struct decode_failure){(size_t)(at - data), "", "bytes after the record"};
+            return LETTER_TRAILING_BYTES;
+        }
+    }
+wrong:
+    if (ret_failure)
+        *ret_failure = (struct decode_failure){(size_t)(at - data), step->field ? step->field : "", what};
+    return LETTER_BAD_ENCODING;
+#undef WRONG
+#undef NUMBER
+}
