@@ -86,6 +86,23 @@ static int open_store(struct run *run, struct error *error)
     return 0;
 }
 
+/* What the needed lanes that are not held would take. */
+static int memory_to_load(struct run *run, const bool needed[SEEN_LANES], int64_t *ret_bytes, struct error *error)
+{
+    int64_t bytes = 0;
+    for (uint32_t lane = 0; lane < SEEN_LANES; lane++) {
+        int64_t records = 0;
+        if (!needed[lane] || lane_is_loaded(run->lanes, lane))
+            continue;
+        int result = store_lane_length(run->store, lane, &records, error);
+        if (result < 0)
+            return result;
+        bytes += lane_memory_of(records);
+    }
+    *ret_bytes = bytes;
+    return 0;
+}
+
 /* Fill the window's lanes, look the events up, read the suspects' records, sum, write the dead letters. */
 static int prepare_window(struct run *run, struct batch *batch, struct error *error)
 {
@@ -93,8 +110,11 @@ static int prepare_window(struct run *run, struct batch *batch, struct error *er
     size_t lanes_most = SEEN_LANES;
     int result;
     for (;;) {
+        int64_t bytes = 0;
         fold_lanes(run->fold, batch, lanes_most, needed);
-        if (lanes_make_room(run->lanes, needed, 0) || lanes_most == 1)
+        if ((result = memory_to_load(run, needed, &bytes, error)) < 0)
+            return result;
+        if (lanes_make_room(run->lanes, needed, bytes) || lanes_most == 1)
             break;
         lanes_most /= 2;
     }
@@ -140,7 +160,7 @@ static bool write_letters(struct run *run, struct batch *batch)
             partition->state = PARTITION_WAITING;
             partition->retry_at_ms = clock_monotonic_ms() + run->options.retry_ms;
             snprintf(partition->reason, sizeof partition->reason, "the dead letter of offset %" PRId64 " can't be written: %s",
-                     run->batches[0] == batch ? batch->records[i].offset : batch->records[i].offset, error.text);
+                     batch->records[i].offset, error.text);
             log_error("%s waits: %s", partition->field, partition->reason);
         }
         drop_batches(run);
@@ -315,8 +335,8 @@ static int loop(struct run *run, struct error *error)
 {
     while (!stop_signal) {
         turn(run);
-        int result = open_store(run, error);
-        if (result < 0)
+        int result = source_fatal(run->source, error);
+        if (result < 0 || (result = open_store(run, error)) < 0)
             return result;
         if (!run->store) {
             bool rebalanced = false;

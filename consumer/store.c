@@ -172,11 +172,32 @@ int store_skip(struct store *store, const struct partition *partition, int64_t t
     return result;
 }
 
+static const char *lane_key(const struct store *store, uint32_t lane, char key[REDIS_KEY_SIZE])
+{
+    char suffix[32];
+    snprintf(suffix, sizeof suffix, "seen:%" PRIu32, lane);
+    return redis_key(key, store->city, suffix);
+}
+
+int store_lane_length(struct store *store, uint32_t lane, int64_t *ret_records, struct error *error)
+{
+    char key[REDIS_KEY_SIZE];
+    redisReply *reply = NULL;
+    int result = redis_callf(store->redis, &reply, error, "STRLEN %s", lane_key(store, lane, key));
+    if (result < 0)
+        return error_wrap(error, "read the length of lane %s", key);
+    if (reply->type == REDIS_REPLY_INTEGER)
+        *ret_records = reply->integer / SEEN_RECORD_SIZE;
+    else
+        result = unexpected(error, "read the length of a lane");
+    freeReplyObject(reply);
+    return result;
+}
+
 int store_load_lane(struct store *store, struct lanes *lanes, uint32_t lane, struct error *error)
 {
-    char suffix[32], key[REDIS_KEY_SIZE];
-    snprintf(suffix, sizeof suffix, "seen:%" PRIu32, lane);
-    redis_key(key, store->city, suffix);
+    char key[REDIS_KEY_SIZE];
+    lane_key(store, lane, key);
     if (!lane_is_loaded(lanes, lane))
         lane_begin(lanes, lane);
     for (;;) {
@@ -205,9 +226,8 @@ int store_load_lane(struct store *store, struct lanes *lanes, uint32_t lane, str
 int store_read_record(struct store *store, uint32_t lane, uint32_t index, uint8_t ret_record[SEEN_RECORD_SIZE],
                       struct error *error)
 {
-    char suffix[32], key[REDIS_KEY_SIZE];
-    snprintf(suffix, sizeof suffix, "seen:%" PRIu32, lane);
-    redis_key(key, store->city, suffix);
+    char key[REDIS_KEY_SIZE];
+    lane_key(store, lane, key);
     redisReply *reply = NULL;
     long long from = (long long)index * SEEN_RECORD_SIZE;
     int result = redis_callf(store->redis, &reply, error, "GETRANGE %s %lld %lld", key, from, from + SEEN_RECORD_SIZE - 1);

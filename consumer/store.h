@@ -25,6 +25,8 @@ const char *store_epoch(const struct store *store);
 int store_positions(struct store *store, struct partitions *partitions, struct error *error);
 /* Record that `partition` goes on at `to` though its log has lost what was before. */
 int store_skip(struct store *store, const struct partition *partition, int64_t to, const char *why, struct error *error);
+/* Records that the lane has in Redis now. */
+int store_lane_length(struct store *store, uint32_t lane, int64_t *ret_records, struct error *error);
 /* Read the lane's records from where `lanes` knows it to its end. */
 int store_load_lane(struct store *store, struct lanes *lanes, uint32_t lane, struct error *error);
 int store_read_record(struct store *store, uint32_t lane, uint32_t index, uint8_t ret_record[SEEN_RECORD_SIZE],
