@@ -1,0 +1,55 @@
+"""One Kafka for all tests of a run, a Redis for each module, a city of its own for each test."""
+import pathlib
+import re
+import shutil
+import tempfile
+
+import pytest
+
+from tests.lab.city import City
+from tests.lab.kafka import Kafka
+from tests.lab.redis_server import RedisServer
+
+
+@pytest.fixture(scope="session")
+def directory():
+    path = pathlib.Path(tempfile.mkdtemp(prefix="citytotals-tests-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def kafka(directory):
+    broker = Kafka(directory / "kafka")
+    try:
+        yield broker.start()
+    finally:
+        broker.stop()
+
+
+@pytest.fixture(scope="module")
+def redis(directory, request):
+    server = RedisServer(directory / f"redis-{request.module.__name__.rsplit('.', 1)[-1]}")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def new_city(kafka, redis, directory, request):
+    """A function that makes a city: its name comes from the test's."""
+    made = []
+
+    def make(redis=redis, **options):
+        name = re.sub(r"[^a-z0-9-]", "-", request.node.name.removeprefix("test_"))[:26].strip("-") + f"-{len(made)}"
+        made.append(City(name, kafka, redis, directory / name, **options))
+        return made[-1]
+    yield make
+    for each in made:
+        each.stop()
+
+
+@pytest.fixture
+def city(new_city):
+    return new_city()

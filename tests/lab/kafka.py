@@ -1,0 +1,112 @@
+"""A real Kafka broker (KRaft, one node) on free loopback ports."""
+import os
+import subprocess
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
+
+from tests.lab.process import ROOT, Process, free_ports, wait_until
+
+HERE = ROOT / "tests" / "lab"
+TOPICS = ("headcount-changes", "unit-mergers", "page-visits", "dead-letters")
+
+
+class Kafka:
+    def __init__(self, directory, heap="256m"):
+        self.directory = directory
+        self.libs = os.environ.get("CITYTOTALS_KAFKA_LIBS", str(ROOT / "build" / "kafka"))
+        self.heap = heap
+        self.process = None
+        self.java = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto",
+                     f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}", "-Djava.net.preferIPv4Stack=true"]
+        if not any(name.startswith("kafka_") for name in os.listdir(self.libs)):
+            raise AssertionError(f"no Kafka jars in {self.libs}; ./dev setup fetches them")
+
+    def start(self):
+        """Format the storage when new, start the broker, wait until it answers."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        settings = self.directory / "server.properties"
+        if not settings.exists():
+            self.port, controller = free_ports(2)
+            text = (HERE / "server.properties").read_text()
+            for name, value in (("PORT", self.port), ("CONTROLLER_PORT", controller), ("DIRECTORY", self.directory)):
+                text = text.replace(f"@{name}@", str(value))
+            settings.write_text(text)
+            command = self.java + ["-Xmx128m", "-cp", f"{self.libs}/*", "kafka.tools.StorageTool", "format", "-t",
+                                   "Y2l0eXRvdGFscy10ZXN0cw", "-c", str(settings)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+            if done.returncode:
+                raise AssertionError(f"formatting Kafka's storage failed:\n{done.stdout}{done.stderr}")
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.process = Process("kafka", self.java + [f"-Xms{self.heap}", f"-Xmx{self.heap}", "-cp", f"{self.libs}/*",
+                                                     "kafka.Kafka", str(settings)], self.directory)
+        self.admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        wait_until("Kafka answers", self.answers, 120, self.process.check_alive)
+        return self
+
+    def answers(self):
+        try:
+            return len(self.admin.list_topics(timeout=1).brokers) > 0
+        except Exception:  # not up yet
+            return False
+
+    def kill(self):
+        self.process.kill()
+
+    def stop(self):
+        if self.process:
+            self.process.stop(60)
+
+    def create_city(self, city, partitions=4, timestamps="LogAppendTime", **settings):
+        """The four topics of a city as the contract wants them; `timestamps="CreateTime"` lets a test set the clock."""
+        topics = [NewTopic(f"{city}.{name}", num_partitions=partitions, replication_factor=1,
+                           config={"message.timestamp.type": timestamps, "retention.ms": "-1", "cleanup.policy": "delete",
+                                   "message.timestamp.after.max.ms": "9223372036854775807",
+                                   "max.message.bytes": "2097152" if name == "dead-letters" else "1048588", **settings})
+                  for name in TOPICS]
+        for future in self.admin.create_topics(topics, operation_timeout=30).values():
+            future.result(60)
+
+    def add_partitions(self, topic, total):
+        for future in self.admin.create_partitions([NewPartitions(topic, total)]).values():
+            future.result(60)
+
+    def delete_topic(self, topic):
+        for future in self.admin.delete_topics([topic], operation_timeout=30).values():
+            future.result(60)
+        wait_until(f"topic {topic} is gone", lambda: topic not in self.admin.list_topics(timeout=5).topics)
+
+    def create_topic(self, topic, partitions, **settings):
+        def created():
+            for future in self.admin.create_topics([NewTopic(topic, partitions, 1, config=settings)]).values():
+                try:
+                    future.result(60)
+                except Exception as failure:  # its old self is still being deleted
+                    if "ALREADY_EXISTS" in str(failure):
+                        return False
+                    raise
+            return True
+        wait_until(f"topic {topic} is created", created)
+
+    def set_topic(self, topic, name, value):
+        from confluent_kafka.admin import AlterConfigOpType, ConfigEntry
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)])
+        for future in self.admin.incremental_alter_configs([resource]).values():
+            future.result(60)
+
+    def delete_records(self, topic, partition, before):
+        from confluent_kafka import TopicPartition
+        for future in self.admin.delete_records([TopicPartition(topic, partition, before)]).values():
+            future.result(60)
+
+    def producer(self, **settings):
+        return Producer({"bootstrap.servers": self.bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 5,
+                         "partitioner": "murmur2_random", "log_level": 0, **settings})
+
+
+def flushed(producer, seconds=60):
+    left = producer.flush(seconds)
+    assert left == 0, f"{left} records were not acknowledged within {seconds} s"
+
+

@@ -1,0 +1,56 @@
+"""A private redis-server on a free loopback port, with its append-only file in a directory of its own."""
+import os
+
+import redis
+
+from tests.lab.process import Process, free_ports, wait_until
+
+
+class RedisServer:
+    def __init__(self, directory, **settings):
+        self.directory = directory
+        self.settings = {"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction",
+                         "auto-aof-rewrite-percentage": "0", **{name.replace("_", "-"): value for name, value in settings.items()}}
+        self.port = free_ports(1)[0]
+        self.process = None
+
+    @property
+    def url(self):
+        password = self.settings.get("requirepass")
+        return f"redis://{':' + password + '@' if password else ''}127.0.0.1:{self.port}"
+
+    def start(self):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        command = ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--dir", self.directory, "--daemonize", "no"]
+        for name, value in self.settings.items():
+            command += [f"--{name}", value]
+        self.process = Process("redis", command, self.directory)
+        self.client = redis.Redis(port=self.port, password=self.settings.get("requirepass"), decode_responses=True,
+                                  socket_timeout=10)
+        wait_until("Redis answers", self.answers, 60, self.process.check_alive)
+        return self
+
+    def answers(self):
+        try:
+            return self.client.ping()
+        except (redis.exceptions.ConnectionError, redis.exceptions.BusyLoadingError, redis.exceptions.TimeoutError):
+            return False
+
+    def kill(self):
+        self.process.kill()
+
+    def stop(self):
+        if self.process:
+            self.process.stop(30)
+
+    def append_only_file(self):
+        folder = self.directory / "appendonlydir"
+        return next(folder / name for name in os.listdir(folder) if name.endswith(".incr.aof"))
+
+    def append_only_size(self):
+        """Bytes that have reached the file: always whole commands."""
+        return os.path.getsize(self.append_only_file())
+
+    def cut_back(self, size):
+        """As after a crash that lost the file's tail. Only while it is not running."""
+        os.truncate(self.append_only_file(), size)
