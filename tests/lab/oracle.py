@@ -30,7 +30,7 @@ def log_of(bootstrap, city, names=tuple(TYPES.values())):
                 open_.add((part.topic, part.partition))
         consumer.assign(parts)
         while open_:
-            for message in consumer.consume(10000, timeout=10):
+            for message in consumer.consume(10000, timeout=0.1):
                 if message.error():
                     assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
                     open_.discard((message.topic(), message.partition()))
