@@ -1,15 +1,24 @@
 #!lua name=citytotals_@ID@
 -- The only writer and reader of a city's state: open, commit, skip, snapshot. docs/redis-keys.md explains the keys.
 --
--- A script that fails half-way is not rolled back, so every function looks at everything first and writes second.
+-- A script that fails half-way is not rolled back, so every function looks at everything first and writes second: types,
+-- numbers, bounds, stream ids, and whether the caller's user may run each command on each key. Redis itself refuses a
+-- writing function at its start, never in its middle, when memory is short, the disk fails or it is a replica.
 -- Every key is "{<city>}:<suffix>"; KEYS[1] is "{<city>}:totals" and routes the call to the city's slot.
 
 local COUNTER_MOST = 9e14 -- far from 2^53, where doubles stop being integers; times ten still below it
 local UNPACK_MOST = 500
 local TAIL_MOST = 1048560 -- bytes of a lane's tail in one answer: a multiple of the 24-byte record
 local LANE_MOST = 536870904 -- Redis holds at most 512 MiB in a string
+local LANES = 64
+local RECORD = 24 -- bytes of one record of a lane
+local CHANGE_MOST = 100 -- strings of one entry of `changes`
 local DAY = 86400000
 local CITY_OFFSET = 25200000 -- UTC+7
+local HASHES = {
+  'totals', 'offsets', 'last', 'headcount:baseline', 'headcount:current', 'headcount:by-day', 'units', 'units:by-day', 'pilots',
+  'pilots:by-day', 'visits:by-day', 'dead-letters', 'gaps',
+}
 local CATEGORIES = { 'city_agency', 'city_division', 'district_division', 'public_service_unit', 'commune' }
 
 local function prefix(keys) return string.sub(keys[1], 1, -7) end
@@ -18,14 +27,25 @@ local function text(number) return string.format('%.0f', number) end
 
 local function corrupt(sentence) return redis.error_reply('CITYTOTALS ' .. sentence) end
 
+local function within(number) return number <= COUNTER_MOST and number >= -COUNTER_MOST end
+
+-- Decimal text of an integer, or nil: tonumber alone takes "0x10", "1e3", "inf" and " 5 " too.
+local function integer(value) return string.find(value, '^%-?%d+$') and tonumber(value) end
+
 -- A stored counter, or nil and a sentence. Absent is zero.
 local function counter(value, key, field)
   if not value then return 0 end
-  local number = tonumber(value)
-  if not number or number % 1 ~= 0 or number > COUNTER_MOST or number < -COUNTER_MOST then
+  local number = integer(value)
+  if not number or not within(number) then
     return nil, 'key ' .. key .. ' field ' .. field .. ' holds "' .. string.sub(value, 1, 40) .. '", not an integer within 9e14'
   end
   return number
+end
+
+-- May the caller's user do this? Redis asks again at each call, but then it may be too late.
+local function forbidden(command, key, ...)
+  if redis.acl_check_cmd(command, key, ...) then return nil end
+  return redis.error_reply('NOPERM this user may not ' .. command .. ' ' .. key .. '; nothing was written')
 end
 
 local function civil(days)
@@ -89,15 +109,41 @@ end
 
 -- open: ARGV new epoch, cluster id, accepted cluster id ('' = none).
 -- Begins the state of a city that has none. Answers {epoch, cluster id that the state belongs to}.
+-- Refuses a state of which a part was deleted: it would be counted wrongly from then on.
 local function open(keys, args)
   local p = prefix(keys)
   local meta = redis.call('HMGET', p .. 'meta', 'epoch', 'cluster_id')
+  local refused = forbidden('HSET', p .. 'meta', 'epoch', '')
+  if refused then return refused end
+  local lanes, bytes = {}, 0
+  for lane = 1, LANES do
+    lanes[lane] = p .. 'seen:' .. (lane - 1)
+    bytes = bytes + redis.call('STRLEN', lanes[lane])
+  end
   if not meta[1] then
-    if redis.call('EXISTS', p .. 'totals', p .. 'offsets') > 0 then
-      return corrupt('key ' .. p .. 'meta has no epoch though totals or offsets exist: part of the state was deleted')
+    for _, suffix in ipairs(HASHES) do
+      if redis.call('EXISTS', p .. suffix) > 0 then
+        return corrupt('key ' .. p .. 'meta has no epoch though ' .. p .. suffix .. ' exists: part of the state was deleted')
+      end
+    end
+    if redis.call('EXISTS', unpack(lanes)) > 0 or redis.call('EXISTS', p .. 'changes') > 0 then
+      return corrupt('key ' .. p .. 'meta has no epoch though seen lanes or changes exist: part of the state was deleted')
     end
     redis.call('HSET', p .. 'meta', 'epoch', args[1], 'cluster_id', args[2], 'layout', '1')
     return { args[1], args[2] }
+  end
+  -- Whoever folds a record writes all of these.
+  local there = {}
+  for _, suffix in ipairs({ 'totals', 'last', 'offsets' }) do there[suffix] = redis.call('EXISTS', p .. suffix) end
+  if there.totals ~= there.last or there.offsets < there.last then
+    local lost = there.totals == 0 and 'totals' or there.last == 0 and 'last' or 'offsets'
+    return corrupt('key ' .. p .. lost .. ' is missing: part of the state was deleted')
+  end
+  local events, sentence = counter(redis.call('HGET', p .. 'totals', 'events'), p .. 'totals', 'events')
+  if not events then return corrupt(sentence) end
+  if bytes ~= events * RECORD then
+    return corrupt('the lanes ' .. p .. 'seen:* hold ' .. text(bytes) .. ' bytes, and ' .. text(events) .. ' events of ' .. RECORD ..
+      ' bytes were counted: part of the state was deleted or changed')
   end
   local cluster = meta[2] or ''
   if cluster ~= args[2] and args[3] == args[2] then
@@ -178,6 +224,7 @@ local function commit(keys, args)
   local fields, from, to, last = {}, {}, {}, {}
   for i = 1, tonumber(take()) do
     fields[i], from[i], to[i], last[i] = take(), take(), take(), take()
+    if not string.find(to[i], '^%d+$') then return corrupt('the position after of ' .. fields[i] .. ' is "' .. to[i] .. '"') end
   end
   local refused = fenced(p, args[1], fields, from)
   if refused then return refused end
@@ -213,8 +260,8 @@ local function commit(keys, args)
       local field = args[at + j - 1]
       local old, sentence = counter(values[j], key, field)
       if not old then return corrupt(sentence) end
-      local new = old + tonumber(args[at + n + j - 1])
-      if new > COUNTER_MOST or new < -COUNTER_MOST then
+      local new = old + integer(args[at + n + j - 1])
+      if not within(new) then
         return corrupt('key ' .. key .. ' field ' .. field .. ' would leave the range of 9e14')
       end
       if suffix == 'totals' then
@@ -240,11 +287,12 @@ local function commit(keys, args)
   for i = 1, tonumber(take()) do
     local entry = {}
     for j = 1, tonumber(take()) do entry[j] = take() end
+    if #entry == 0 or #entry % 2 ~= 0 or #entry > CHANGE_MOST then return corrupt('a change of ' .. #entry .. ' strings') end
     changes[i] = entry
   end
-  if #changes > 0 then redis.call('XLEN', p .. 'changes') end
 
   local packed, visit_topic, visit_partitions = take(), take(), tonumber(take())
+  if #packed % 32 ~= 0 then return corrupt('page visits in ' .. #packed .. ' bytes, not whole records of 32') end
   local plan = { visits = {}, total = 0, late = 0, changed = false }
   local closed = false
   local closing, closing_days = nil, {}
@@ -287,6 +335,9 @@ local function commit(keys, args)
         local old, sentence = counter(values[i], p .. 'visits:by-day', day_fields[i])
         if not old then return corrupt(sentence) end
         writes[#writes + 1] = day_fields[i]
+        if not within(old + plan.visits[days[i]]) then
+          return corrupt('key ' .. p .. 'visits:by-day field ' .. day_fields[i] .. ' would leave the range of 9e14')
+        end
         writes[#writes + 1] = text(old + plan.visits[days[i]])
       end
       hash_keys[#hash_keys + 1] = p .. 'visits:by-day'
@@ -348,6 +399,48 @@ local function commit(keys, args)
   end
   if args[2] ~= '' and args[2] > (known[6] or '') then set('updated_at', args[2]) end
   local version = changed and now.version + 1 or now.version
+  if not within(version) or not within(now.visits + plan.total) then
+    return corrupt('key ' .. totals_key .. ' field version or visits would leave the range of 9e14')
+  end
+  if #changes > 0 and redis.call('EXISTS', p .. 'changes') > 0 then
+    local info = redis.call('XINFO', 'STREAM', p .. 'changes')
+    for i = 1, #info, 2 do
+      local newest = info[i] == 'last-generated-id' and tonumber(string.match(info[i + 1], '^%d+'))
+      if newest and newest >= version then
+        return corrupt('key ' .. p .. 'changes has seen version ' .. text(newest) .. ' and totals goes on with ' .. text(version) ..
+          ': part of the state was deleted')
+      end
+    end
+  end
+  -- A day that is closed by this very commit needs no set any more.
+  local visitors = {}
+  for day, seen in pairs(plan.latest or {}) do
+    local writes = {}
+    if not closing or day > closing then
+      for visitor, time in pairs(seen) do
+        writes[#writes + 1] = text(time)
+        writes[#writes + 1] = visitor
+      end
+    end
+    if #writes > 0 then visitors[plan.day_key[day]] = writes end
+  end
+
+  -- May this user write all that?
+  local may_not
+  local function ask(...) may_not = may_not or forbidden(...) end
+  for i = 1, #lanes do ask('APPEND', lanes[i], '') end
+  for i = 1, #hash_keys do ask('HSET', hash_keys[i], 'f', 'v') end
+  ask('HSET', totals_key, 'f', 'v')
+  ask('HDEL', totals_key, 'f')
+  ask('HSET', p .. 'offsets', 'f', 'v')
+  ask('HSET', p .. 'last', 'f', 'v')
+  if #changes > 0 then ask('XADD', p .. 'changes', '*', 'f', 'v') end
+  for key in pairs(visitors) do ask('ZADD', key, '0', 'm') end
+  if closing then
+    ask('HSET', p .. 'meta', 'f', 'v')
+    ask('UNLINK', p .. 'visitors:' .. civil(closing))
+  end
+  if may_not then return may_not end
 
   -- From here on nothing can fail: write.
   for i = 1, #lanes do
@@ -359,16 +452,7 @@ local function commit(keys, args)
   for i = 1, #changes do
     redis.call('XADD', p .. 'changes', 'MAXLEN', '~', 1000, text(version) .. '-' .. i, unpack(changes[i]))
   end
-  if plan.latest then
-    for day, seen in pairs(plan.latest) do
-      local writes = {}
-      for visitor, time in pairs(seen) do
-        writes[#writes + 1] = text(time)
-        writes[#writes + 1] = visitor
-      end
-      call_in_parts('ZADD', plan.day_key[day], writes)
-    end
-  end
+  for key, writes in pairs(visitors) do call_in_parts('ZADD', key, writes) end
   if closing then
     local end_of_closing = civil(closing)
     for i = 1, #closing_days do
@@ -397,6 +481,10 @@ local function skip(keys, args)
   if refused then return refused end
   local last = redis.call('HGET', p .. 'last', args[2])
   redis.call('HLEN', p .. 'gaps')
+  for _, suffix in ipairs({ 'gaps', 'offsets', 'last' }) do
+    local may_not = forbidden('HSET', p .. suffix, 'f', 'v')
+    if may_not then return may_not end
+  end
   local newest = last and string.match(last, '(%-?%d+)$')
   redis.call('HSET', p .. 'gaps', args[2] .. '/' .. args[3], args[4] .. ' ' .. redis.call('TIME')[1] .. ' ' .. args[5])
   redis.call('HSET', p .. 'offsets', args[2], args[4])
