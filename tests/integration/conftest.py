@@ -3,12 +3,15 @@ import pathlib
 import re
 import shutil
 import tempfile
+import zlib
 
 import pytest
 
 from tests.lab.city import City
 from tests.lab.kafka import Kafka
+from tests.lab.proxy import RedisProxy
 from tests.lab.redis_server import RedisServer
+from tests.lab.traffic import seed_of_run
 
 
 @pytest.fixture(scope="session")
@@ -42,12 +45,27 @@ def new_city(kafka, redis, directory, request):
     made = []
 
     def make(redis=redis, **options):
-        name = re.sub(r"[^a-z0-9-]", "-", request.node.name.removeprefix("test_"))[:26].strip("-") + f"-{len(made)}"
+        test = request.node.name.removeprefix("test_")
+        unique = f"{zlib.crc32(request.node.nodeid.encode()) & 0xffff:04x}-{len(made)}"
+        name = f"{re.sub(r'[^a-z0-9-]', '-', test)[:24].strip('-')}-{unique}"
         made.append(City(name, kafka, redis, directory / name, **options))
         return made[-1]
     yield make
     for each in made:
         each.stop()
+
+
+@pytest.fixture
+def seed():
+    return seed_of_run()
+
+
+@pytest.fixture
+def proxy(redis):
+    """Stands before Redis; cuts when told to."""
+    between = RedisProxy(redis)
+    yield between
+    between.close()
 
 
 @pytest.fixture

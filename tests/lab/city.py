@@ -6,6 +6,7 @@ from tests.lab import events as e
 from tests.lab.kafka import flushed
 from tests.lab.oracle import Expected, differences, letters_in_topic
 from tests.lab.process import BUILD, Process, wait_until
+from tests.lab.traffic import Traffic
 
 
 class City:
@@ -37,6 +38,10 @@ class City:
             self.given_value(event["type"], e.wire(event), e.key(event), partition, timestamp)
         flushed(self.producer)
 
+    def traffic(self, seed, **options):
+        """Records that keep coming while the block under `with` runs."""
+        return Traffic(self, seed, **options)
+
     def program(self, name, binary, *arguments, env=None, **options):
         count = sum(process.name.startswith(name) for process in self.processes)
         process = Process(f"{name}-{count + 1}", [binary, *arguments], self.directory, env=env, **options)
@@ -46,7 +51,8 @@ class City:
     def consumer_command(self, *flags, redis_url=None, binary=None):
         return [os.fspath(binary or BUILD / "consumer" / "citytotals-consumer"), "run", "-b", self.kafka.bootstrap, "--city",
                 self.name, "--redis", redis_url or self.redis.url, "--connect-timeout", "30s", "-X",
-                "session.timeout.ms=2000", "-X", "heartbeat.interval.ms=300", *flags]
+                "session.timeout.ms=2000", "-X", "heartbeat.interval.ms=300", "-X", "reconnect.backoff.max.ms=500",
+                *flags]
 
     def consumer(self, *flags, **options):
         return self.program("consumer", *self.consumer_command(*flags, **options))
@@ -73,6 +79,23 @@ class City:
 
     def total(self, field):
         return self.redis.client.hget(self.key("totals"), field)
+
+    def offset(self, type_, partition):
+        return int(self.redis.client.hget(self.key("offsets"), f"{self.topic(type_)}/{partition}") or 0)
+
+    def version(self):
+        return int(self.total("version") or 0)
+
+    def wait_for_commits(self, count, seconds=60, alive=None):
+        """Until the state has changed `count` times more; or has begun anew and changed so often."""
+        last, passed = self.version(), 0
+
+        def enough():
+            nonlocal last, passed
+            now = self.version()
+            passed, last = passed + (now - last if now >= last else now), now
+            return passed >= count
+        wait_until(f"{count} commits more in {self.name}", enough, seconds, alive)
 
     def ends(self):
         consumer = self.kafka.admin
@@ -117,6 +140,10 @@ class City:
 
     def metric(self, process, name):
         return self.metrics(process).get(name, 0)
+
+    def wait_for_metric(self, process, name, least, seconds=60):
+        return wait_until(f"{name} of {process.name} is {least} or more", lambda: self.metric(process, name) >= least, seconds,
+                          process.check_alive)
 
     def stop(self):
         for process in self.processes:

@@ -102,7 +102,7 @@ class Kafka:
 
     def producer(self, **settings):
         return Producer({"bootstrap.servers": self.bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 5,
-                         "partitioner": "murmur2_random", "log_level": 0, **settings})
+                         "partitioner": "murmur2_random", "reconnect.backoff.max.ms": 500, "log_level": 0, **settings})
 
 
 def flushed(producer, seconds=60):

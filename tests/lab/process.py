@@ -74,6 +74,12 @@ class Process:
         return wait_until(f"{self.name} logs {pattern!r}; its log ends:\n{self.log()[-1500:]}",
                           lambda: re.search(pattern, self.log()), seconds, self.check_alive)
 
+    def wait_until_stopped(self, seconds=30):
+        """By SIGSTOP."""
+        stat = pathlib.Path(f"/proc/{self.pid}/stat")
+        wait_until(f"{self.name} stands still", lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T", seconds,
+                   self.check_alive)
+
     def signal(self, number):
         os.kill(self.popen.pid, number)
 

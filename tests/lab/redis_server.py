@@ -1,5 +1,6 @@
 """A private redis-server on a free loopback port, with its append-only file in a directory of its own."""
 import os
+import shutil
 
 import redis
 
@@ -38,6 +39,10 @@ class RedisServer:
 
     def kill(self):
         self.process.kill()
+
+    def wipe(self):
+        """Its files are lost. Only while it is not running."""
+        shutil.rmtree(self.directory / "appendonlydir")
 
     def stop(self):
         if self.process:
