@@ -42,10 +42,10 @@ struct snapshot {
     void *reply;                                   /* owns the bytes; NULL in tests */
 };
 
-/* The hash's suffix: "units:by-day". */
+/* The hash's suffix: "units:by-day". Pure. */
 const char *snapshot_hash_suffix(enum snapshot_hash hash);
 
-/* What --as-of needs, and what the live totals need. */
+/* What the live totals need, and what --as-of needs. */
 #define SNAPSHOT_FOR_NOW (1u << SNAPSHOT_HEADCOUNT_BY_DAY | 1u << SNAPSHOT_PILOTS)
 #define SNAPSHOT_FOR_DATE \
     (1u << SNAPSHOT_HEADCOUNT_BY_DAY | 1u << SNAPSHOT_UNITS_BY_DAY | 1u << SNAPSHOT_PILOTS_BY_DAY)

@@ -5,7 +5,6 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "query/settings.h"
 #include "query/snapshot.h"
 #include "schemas/event.h"
 #include "schemas/layout.h"
@@ -14,6 +13,7 @@
 #define TARGET_DATE "2021-12-31"
 
 #define COUNTER_MOST INT64_C(900000000000000) /* a stored counter is within this either way */
+#define SUM_MOST INT64_C(4000000000000000000) /* a sum of them is: the difference of two still fits int64_t */
 #define PERCENT_TEXT_SIZE 32
 #define ID_TEXT_SIZE 65
 
@@ -34,13 +34,14 @@ struct pilot {
 struct totals {
     char city[CITY_SIZE_MOST + 1];
     int64_t version;
-    char updated_at[TIMESTAMP_TEXT_SIZE]; /* empty while nothing was folded */
+    bool has_updated_at; /* false while nothing was folded */
+    int64_t updated_at_ms;
     int64_t read_at_ms;
     bool by_date; /* then effective_later, visitors, events and dead_letters are null */
     int32_t date;
     bool has_lag;
     int64_t lag;
-    bool stale; /* Redis is away: this is what it said last */
+    bool stale; /* Redis can't be read now: this is what it said last, at read_at_ms */
 
     struct headcount headcount, by_sector[SECTORS];
     bool target_met;
@@ -64,22 +65,25 @@ char *percent_format(int64_t reduction, int64_t baseline, char text[PERCENT_TEXT
 /* reduction is at least 10 % of the baseline. */
 bool target_is_met(int64_t reduction, int64_t baseline);
 
+/* How much more must be reduced until target_is_met; 0 when it is, and while baseline <= 0. */
+int64_t target_missing(int64_t reduction, int64_t baseline);
+
 /* Decimal text of an int64_t: an optional '-', then digits. */
 bool integer_parse(struct slice text, int64_t *ret_number);
-/* A stored counter by name; 0 when absent. `ret_found` may be NULL. */
+/* A cell by its field; NULL when absent. */
+const struct snapshot_cell *cell_find(const struct snapshot *snapshot, enum snapshot_hash hash, const char *field);
+/* A cell of `hash` as a counter. */
+int cell_counter(const struct snapshot_cell *cell, enum snapshot_hash hash, const char *city, int64_t *ret_number,
+                 struct error *error);
+/* A counter by name; 0 when absent. `ret_found` may be NULL. */
 int counter_find(const struct snapshot *snapshot, enum snapshot_hash hash, const char *city, const char *field,
                  int64_t *ret_number, bool *ret_found, struct error *error);
+/* ERROR_REDIS/FATAL: the sentence that names key, field, what it holds and what is allowed. */
+int cell_refuse(const char *city, enum snapshot_hash hash, struct slice field, struct slice value, const char *allowed,
+                struct error *error);
 
-/* One line of JSON with an end of line; keys in the public order. */
+#define TOTALS_JSON_MOST (16u << 20)
+/* One line of JSON with an end of line; keys in the public order. ERROR_LIMIT when it does not fit `out`. */
 int totals_json(const struct totals *totals, struct buffer *out, struct error *error);
-
-struct text_style {
-    enum language language;
-    bool colour;
-    int64_t stale_age_ms; /* how old the totals are, when stale */
-};
-#define TEXT_COLUMNS 80
-/* Lines for a person, at most TEXT_COLUMNS wide. */
-void totals_text(const struct totals *totals, const struct text_style *style, struct buffer *out);
 
 #endif
