@@ -1,5 +1,5 @@
 /* Avro's parsing canonical form and its CRC-64 fingerprint. */
-#include <jansson.h>
+#include <pthread.h>
 
 #include "schemas/codec_internal.h"
 
@@ -8,173 +8,90 @@ const char *schema_text(enum record_type type)
     return schema_texts[type];
 }
 
+static const uint64_t crc_empty = UINT64_C(0xc15d213aa4d7a795);
+static uint64_t crc_table[256];
+
+static void fill_crc_table(void)
+{
+    for (unsigned i = 0; i < 256; i++) {
+        uint64_t value = i;
+        for (int bit = 0; bit < 8; bit++)
+            value = (value >> 1) ^ (crc_empty & -(value & 1));
+        crc_table[i] = value;
+    }
+}
+
 uint64_t crc64_avro(const void *data, size_t size)
 {
-    static uint64_t table[256];
-    const uint64_t empty = UINT64_C(0xc15d213aa4d7a795);
-    if (!table[1]) { /* idempotent: two threads write the same values */
-        for (unsigned i = 0; i < 256; i++) {
-            uint64_t value = i;
-            for (int bit = 0; bit < 8; bit++)
-                value = (value >> 1) ^ (empty & -(value & 1));
-            table[i] = value;
-        }
-    }
-    uint64_t crc = empty;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fill_crc_table);
+    uint64_t crc = crc_empty;
     const unsigned char *bytes = data;
     for (size_t i = 0; i < size; i++)
-        crc = (crc >> 8) ^ table[(crc ^ bytes[i]) & 0xFF];
+        crc = (crc >> 8) ^ crc_table[(crc ^ bytes[i]) & 0xFF];
     return crc;
 }
 
-static bool is_primitive(const char *name)
+/* Names hold nothing that JSON would escape: the tree has checked them. */
+static void write_form(struct buffer *out, const struct child *child)
 {
-    static const char *const names[] = {"null", "boolean", "int", "long", "float", "double", "bytes", "string"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(names[i], name) == 0)
-            return true;
-    return false;
-}
-
-static void quoted(struct buffer *out, const char *text)
-{
-    buffer_append(out, "\"", 1);
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            buffer_append(out, "\\", 1);
-        buffer_append(out, text, 1);
-    }
-    buffer_append(out, "\"", 1);
-}
-
-/* Writes the full name and returns the namespace that holds inside. */
-static void full_name(struct buffer *out, const char *name, const char *namespace)
-{
-    if (strchr(name, '.') || !namespace || !*namespace) {
-        quoted(out, name);
+    const struct node *node = child->node;
+    const char *kind = node_kind_name(node->kind);
+    if (node->kind <= NODE_STRING) {
+        buffer_printf(out, "\"%s\"", kind);
         return;
     }
-    char full[512];
-    snprintf(full, sizeof full, "%s.%s", namespace, name);
-    quoted(out, full);
-}
-
-static bool write_form(struct buffer *out, const json_t *schema, const char *namespace, int depth);
-
-static bool write_fields(struct buffer *out, const json_t *fields, const char *namespace, int depth)
-{
-    size_t i;
-    json_t *field;
-    if (!json_is_array(fields))
-        return false;
-    buffer_text_append(out, ",\"fields\":[");
-    json_array_foreach(fields, i, field) {
-        const char *name = json_string_value(json_object_get(field, "name"));
-        if (!name)
-            return false;
-        buffer_text_append(out, i ? ",{\"name\":" : "{\"name\":");
-        quoted(out, name);
-        buffer_text_append(out, ",\"type\":");
-        if (!write_form(out, json_object_get(field, "type"), namespace, depth + 1))
-            return false;
+    if (child->is_reference) {
+        buffer_printf(out, "\"%s\"", node->full_name);
+        return;
+    }
+    switch (node->kind) {
+    case NODE_FIXED:
+        buffer_printf(out, "{\"name\":\"%s\",\"type\":\"fixed\",\"size\":%d}", node->full_name, node->size);
+        return;
+    case NODE_ARRAY:
+    case NODE_MAP:
+        buffer_printf(out, "{\"type\":\"%s\",\"%s\":", kind, node->kind == NODE_ARRAY ? "items" : "values");
+        write_form(out, &node->children[0]);
         buffer_text_append(out, "}");
-    }
-    buffer_text_append(out, "]");
-    return true;
-}
-
-static bool write_named(struct buffer *out, const json_t *schema, const char *type, const char *namespace, int depth)
-{
-    const char *name = json_string_value(json_object_get(schema, "name"));
-    const char *own = json_string_value(json_object_get(schema, "namespace"));
-    if (!name)
-        return false;
-    namespace = own ? own : namespace;
-    buffer_text_append(out, "{\"name\":");
-    full_name(out, name, namespace);
-    buffer_text_append(out, ",\"type\":");
-    quoted(out, type);
-    if (strcmp(type, "record") == 0 || strcmp(type, "error") == 0) {
-        char inner[512];
-        const char *dot = strrchr(name, '.');
-        if (dot) {
-            snprintf(inner, sizeof inner, "%.*s", (int)(dot - name), name);
-            namespace = inner;
-        }
-        if (!write_fields(out, json_object_get(schema, "fields"), namespace, depth))
-            return false;
-    } else if (strcmp(type, "enum") == 0) {
-        size_t i;
-        json_t *symbol;
-        buffer_text_append(out, ",\"symbols\":[");
-        json_array_foreach(json_object_get(schema, "symbols"), i, symbol) {
-            if (!json_is_string(symbol))
-                return false;
-            if (i)
-                buffer_text_append(out, ",");
-            quoted(out, json_string_value(symbol));
-        }
-        buffer_text_append(out, "]");
-    } else {
-        buffer_printf(out, ",\"size\":%lld", (long long)json_integer_value(json_object_get(schema, "size")));
-    }
-    buffer_text_append(out, "}");
-    return true;
-}
-
-static bool write_form(struct buffer *out, const json_t *schema, const char *namespace, int depth)
-{
-    if (depth > SCHEMA_DEPTH_MOST)
-        return false;
-    if (json_is_string(schema)) {
-        const char *name = json_string_value(schema);
-        if (is_primitive(name))
-            quoted(out, name);
-        else
-            full_name(out, name, namespace);
-        return true;
-    }
-    if (json_is_array(schema)) {
-        size_t i;
-        json_t *branch;
+        return;
+    case NODE_UNION:
         buffer_text_append(out, "[");
-        json_array_foreach(schema, i, branch) {
-            if (i)
-                buffer_text_append(out, ",");
-            if (!write_form(out, branch, namespace, depth + 1))
-                return false;
+        break;
+    default:
+        buffer_printf(out, "{\"name\":\"%s\",\"type\":\"%s\",\"%s\":[", node->full_name, kind,
+                      node->kind == NODE_ENUM ? "symbols" : "fields");
+    }
+    for (size_t i = 0; i < node->count; i++) {
+        if (i)
+            buffer_text_append(out, ",");
+        if (node->kind == NODE_ENUM) {
+            buffer_printf(out, "\"%s\"", node->children[i].name);
+        } else if (node->kind == NODE_RECORD) {
+            buffer_printf(out, "{\"name\":\"%s\",\"type\":", node->children[i].name);
+            write_form(out, &node->children[i]);
+            buffer_text_append(out, "}");
+        } else {
+            write_form(out, &node->children[i]);
         }
-        buffer_text_append(out, "]");
-        return true;
     }
-    const json_t *type = json_object_get(schema, "type");
-    if (!json_is_string(type))
-        return type && write_form(out, type, namespace, depth + 1);
-    const char *word = json_string_value(type);
-    if (strcmp(word, "array") == 0 || strcmp(word, "map") == 0) {
-        const char *inside = *word == 'a' ? "items" : "values";
-        buffer_printf(out, "{\"type\":\"%s\",\"%s\":", word, inside);
-        if (!write_form(out, json_object_get(schema, inside), namespace, depth + 1))
-            return false;
-        buffer_text_append(out, "}");
-        return true;
-    }
-    if (strcmp(word, "record") == 0 || strcmp(word, "error") == 0 || strcmp(word, "enum") == 0 || strcmp(word, "fixed") == 0)
-        return write_named(out, schema, word, namespace, depth);
-    return write_form(out, type, namespace, depth + 1);
+    buffer_text_append(out, node->kind == NODE_UNION ? "]" : "]}");
 }
 
 int schema_canonical_form(const char *json, size_t size, struct buffer *out, struct error *error)
 {
-    json_error_t where;
-    if (size > SCHEMA_TEXT_MOST)
-        return error_set(error, ERROR_INPUT, "schema of %zu bytes; allowed: %d", size, SCHEMA_TEXT_MOST);
-    json_t *schema = json_loadb(json, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &where);
-    if (!schema)
-        return error_set(error, ERROR_INPUT, "schema: line %d: %s", where.line, where.text);
-    bool ok = write_form(out, schema, NULL, 0) && !buffer_failed(out);
-    json_decref(schema);
-    return ok ? 0 : error_set(error, ERROR_INPUT, "schema: not an Avro schema, or nested deeper than %d", SCHEMA_DEPTH_MOST);
+    struct schema_tree *tree = NULL;
+    int result = schema_tree_parse(json, size, &tree, error);
+    if (result < 0)
+        return result;
+    struct buffer form = BUFFER_BOUNDED(CANONICAL_FORM_MOST);
+    write_form(&form, &(struct child){.node = schema_tree_root(tree)});
+    schema_tree_free(tree);
+    if (!buffer_failed(&form))
+        buffer_append(out, form.data, form.size);
+    bool failed = buffer_failed(&form) || buffer_failed(out);
+    buffer_free(&form);
+    return failed ? error_set(error, ERROR_INPUT, "schema: its canonical form is too long") : 0;
 }
 
 uint64_t schema_fingerprint(enum record_type type)
@@ -183,7 +100,7 @@ uint64_t schema_fingerprint(enum record_type type)
     uint64_t fingerprint = known[type];
     if (fingerprint)
         return fingerprint;
-    struct buffer form = BUFFER_BOUNDED(SCHEMA_TEXT_MOST);
+    struct buffer form = BUFFER_BOUNDED(CANONICAL_FORM_MOST);
     if (schema_canonical_form(schema_texts[type], strlen(schema_texts[type]), &form, NULL) == 0)
         fingerprint = crc64_avro(form.data, form.size);
     buffer_free(&form);

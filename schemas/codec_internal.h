@@ -3,13 +3,15 @@
 #define CITYTOTALS_SCHEMAS_CODEC_INTERNAL_H
 
 #include "schemas/codec.h"
+#include "schemas/schema_tree.h"
 
 extern const char *const schema_texts[]; /* by enum record_type; made from the .avsc files */
 
 /* A plan is a flat program for one pass over the bytes. `at` is the step's place in struct event, or in struct unit
  * inside a list. */
 enum op {
-    OP_SKIP_VARINT,  /* int, long, enum of no interest; `limit` > 0: must be below (enum, checked all the same) */
+    OP_SKIP_VARINT,  /* long or enum of no interest; `limit` > 0: must be below (enum, checked all the same) */
+    OP_SKIP_INT,     /* an int of no interest; its range is checked all the same */
     OP_SKIP_BYTES,   /* length, bytes */
     OP_SKIP_FIXED,   /* `limit` bytes */
     OP_BOOLEAN,      /* one byte, 0 or 1, of no interest */
@@ -22,8 +24,9 @@ enum op {
     OP_SET,          /* bool true; reads nothing */
     OP_UNION,        /* branch number below `limit`; goes to targets[branch] */
     OP_JUMP,         /* to `target` */
-    OP_LIST,         /* begins an array or map; goes to `target` when it is empty; `at` = list number + 1, 0 = skipped */
-    OP_NEXT,         /* end of an item; goes back to `target` while there are items */
+    OP_LIST,         /* begins an array or map; goes to `target` when it is empty; `at` = which list, 0 = skipped;
+                      * `limit` 1: its items take no bytes (arrays of null), so a block is one turn however many it has */
+    OP_NEXT,         /* end of an item; goes back to `target` while there are items; `limit` as in OP_LIST */
     OP_FAIL,         /* a branch that our schema has no place for */
     OP_END,
 };
@@ -32,18 +35,20 @@ struct step {
     uint16_t at;
     uint32_t limit;
     uint32_t target;    /* a step's number, or for OP_ENUM and OP_UNION the first place in `numbers` */
-    const char *field;  /* owned by the plan */
+    const char *field;  /* owned by the plan's tree */
 };
 
-enum { STEPS_MOST = 10000, LISTS_DEEP_MOST = 8, LIST_MERGED = 1, LIST_RESULTING = 2 };
+/* Every step but a jump, OP_SET and OP_NEXT reads at least one byte, so a walk takes a number of steps that is linear
+ * in the bytes, whatever the writer schema. */
+enum { STEPS_MOST = 10000, VISITS_MOST = 20000, LISTS_DEEP_MOST = 8, LIST_MERGED = 1, LIST_RESULTING = 2 };
+#define CANONICAL_FORM_MOST (1024 * 1024)
 
 struct decode_plan {
     struct step *steps;
     size_t count, capacity;
     int32_t *numbers;
     size_t number_count, number_capacity;
-    char **names; /* fields' names */
-    size_t name_count;
+    struct schema_tree *tree; /* the writer's; holds the fields' names */
     enum record_type reader;
 };
 

@@ -56,7 +56,7 @@ struct decoder *decoder_free(struct decoder *decoder)
 /* The plan of a registry's schema id; NULL when it is unknown or does not resolve, or when *ret_away. */
 static const struct decode_plan *plan_of_id(struct decoder *decoder, uint32_t id, enum event_type expected, bool *ret_away)
 {
-    const char *json = NULL;
+    const char *json = "";
     size_t size = 0;
     for (size_t i = 0; i < decoder->id_count; i++)
         if (decoder->ids[i].id == id)
@@ -65,6 +65,15 @@ static const struct decode_plan *plan_of_id(struct decoder *decoder, uint32_t id
     *ret_away = found == SCHEMA_LOOKUP_AWAY;
     if (found != SCHEMA_LOOKUP_FOUND)
         return NULL;
+    struct known_id made = {.id = id};
+    for (int type = 0; type < RECORD_DEAD_LETTER; type++) {
+        if (decode_plan_new(json, size, (enum record_type)type, &made.plans[type], NULL) == -ERROR_MEMORY) {
+            for (int before = 0; before < type; before++)
+                decode_plan_free(made.plans[before]);
+            *ret_away = true; /* says nothing about the schema: decide later */
+            return NULL;
+        }
+    }
     if (decoder->id_count == IDS_MOST) { /* let the oldest go */
         for (int type = 0; type < RECORD_DEAD_LETTER; type++)
             decode_plan_free(decoder->ids[0].plans[type]);
@@ -72,9 +81,7 @@ static const struct decode_plan *plan_of_id(struct decoder *decoder, uint32_t id
         decoder->id_count--;
     }
     struct known_id *known = &decoder->ids[decoder->id_count++];
-    *known = (struct known_id){.id = id};
-    for (int type = 0; type < RECORD_DEAD_LETTER; type++)
-        decode_plan_new(json, size, (enum record_type)type, &known->plans[type], NULL);
+    *known = made;
     return known->plans[expected];
 }
 

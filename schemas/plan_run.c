@@ -33,8 +33,8 @@ struct list {
     uint8_t number;            /* LIST_MERGED, LIST_RESULTING or 0 */
 };
 
-/* Reads a block's head. 1 items follow, 0 the list ends, -1 wrong. */
-static int block(const uint8_t **at, const uint8_t *end, struct list *list)
+/* Reads a block's head. 1 items follow, 0 the list ends, -1 wrong. Items without bytes are taken as one. */
+static int block(const uint8_t **at, const uint8_t *end, struct list *list, bool items_are_empty)
 {
     int64_t items, size;
     if (!varint(at, end, &items))
@@ -48,8 +48,9 @@ static int block(const uint8_t **at, const uint8_t *end, struct list *list)
         items = -items;
         list->block_end = *at + size;
     }
-    /* Every item of ours takes at least a byte; of a foreign zero-sized type there may not be more than bytes either. */
-    if (items > end - *at)
+    if (items_are_empty)
+        items = 1;
+    else if (items > end - *at) /* each takes at least a byte */
         return -1;
     list->items = items;
     return 1;
@@ -84,6 +85,11 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
             NUMBER;
             if (step->limit && (value < 0 || value >= (int64_t)step->limit))
                 WRONG("enum index out of range");
+            break;
+        case OP_SKIP_INT:
+            NUMBER;
+            if (value < INT32_MIN || value > INT32_MAX)
+                WRONG("int out of range");
             break;
         case OP_LONG:
             NUMBER;
@@ -150,15 +156,13 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
         case OP_FAIL:
             WRONG("a union branch that our schema has no place for");
         case OP_LIST: {
-            if (deep == LISTS_DEEP_MOST)
-                WRONG("lists nested too deep");
             struct list *list = &lists[deep];
             list->number = (uint8_t)step->at;
             if (list->number == LIST_MERGED)
                 ret_event->merger.merged_units = storage->merged;
             if (list->number == LIST_RESULTING)
                 ret_event->merger.resulting_units = storage->resulting;
-            int more = block(&at, end, list);
+            int more = block(&at, end, list, step->limit);
             if (more < 0)
                 WRONG("a list's block is wrong");
             if (more == 0) {
@@ -180,7 +184,7 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
             if (--list->items == 0) {
                 if (list->block_end && at != list->block_end)
                     WRONG("a list's block is not as long as it says");
-                int more = block(&at, end, list);
+                int more = block(&at, end, list, step->limit);
                 if (more < 0)
                     WRONG("a list's block is wrong");
                 if (more == 0) {
