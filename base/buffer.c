@@ -52,12 +52,14 @@ void buffer_printf(struct buffer *buffer, const char *format, ...)
     va_copy(again, list);
     int size = vsnprintf(NULL, 0, format, list);
     va_end(list);
+    buffer->bound++; /* the terminator is not counted */
     if (size >= 0 && reserve(buffer, (size_t)size + 1)) {
         vsnprintf(buffer->data + buffer->size, (size_t)size + 1, format, again);
         buffer->size += (size_t)size;
     } else {
         buffer->failed = true;
     }
+    buffer->bound--;
     va_end(again);
 }
 

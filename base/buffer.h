@@ -9,7 +9,7 @@ struct buffer {
     char *data;      /* owned; not terminated unless buffer_text() was called */
     size_t size;     /* bytes used */
     size_t capacity; /* bytes allocated */
-    size_t bound;    /* most bytes it may grow to */
+    size_t bound;    /* most bytes it may grow to; at most SIZE_MAX / 2 */
     bool failed;     /* an append did not fit the bound or memory */
 };
 

@@ -3,6 +3,8 @@
 
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -17,21 +19,43 @@ void log_configure(enum log_level level, enum log_format format)
     form = format;
 }
 
-/* Escape what would break a line or a JSON string. Returns the new end. */
-static size_t escape(char *out, size_t size, const char *text, bool json)
+/* Bytes of the well-formed UTF-8 character at `text` (terminated), and its code point; 0 when there is none. */
+static size_t character(const char *text, uint32_t *ret_code)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char *at = (const unsigned char *)text;
+    size_t size = at[0] < 0x80 ? 1 : at[0] < 0xC0 ? 0 : at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3 : at[0] < 0xF8 ? 4 : 0;
+    uint32_t code = size == 1 ? at[0] : size ? at[0] & (0x7Fu >> size) : 0;
+    for (size_t i = 1; i < size; i++) {
+        if ((at[i] & 0xC0) != 0x80)
+            return 0;
+        code = code << 6 | (at[i] & 0x3F);
+    }
+    if (size == 0 || code < least[size] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
+        return 0;
+    *ret_code = code;
+    return size;
+}
+
+/* Escape what would break a line, a terminal or a JSON string; each byte that is no UTF-8 becomes U+FFFD. */
+static void escape(char *out, size_t size, const char *text, bool json)
 {
     size_t at = 0;
-    for (; *text && at + 8 < size; text++) {
-        unsigned char byte = (unsigned char)*text;
-        if (byte < 0x20 || byte == 0x7F)
-            at += (size_t)snprintf(out + at, size - at, "\\u%04x", byte);
-        else if (json && (byte == '"' || byte == '\\'))
-            at += (size_t)snprintf(out + at, size - at, "\\%c", byte);
+    while (*text && at + 8 < size) {
+        uint32_t code = 0;
+        size_t bytes = character(text, &code);
+        if (bytes == 0)
+            at += (size_t)snprintf(out + at, size - at, "\xEF\xBF\xBD");
+        else if (code < 0x20 || (code >= 0x7F && code < 0xA0))
+            at += (size_t)snprintf(out + at, size - at, "\\u%04x", code);
+        else if (json && (code == '"' || code == '\\'))
+            at += (size_t)snprintf(out + at, size - at, "\\%c", (char)code);
         else
-            out[at++] = (char)byte;
+            for (size_t i = 0; i < bytes; i++)
+                out[at++] = text[i];
+        text += bytes ? bytes : 1;
     }
     out[at] = '\0';
-    return at;
 }
 
 void log_write(enum log_level level, const char *format, ...)

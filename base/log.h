@@ -11,7 +11,8 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 void log_configure(enum log_level level, enum log_format format);
 /* text: `2020-11-20T02:00:00.000Z info listening management 127.0.0.1:8080`
  * json: {"time":"…","level":"info","message":"listening management 127.0.0.1:8080"}
- * Control characters in the message are escaped. */
+ * Control characters in the message are escaped, bytes that are no UTF-8 become U+FFFD; a longer message than 1.5 KiB
+ * is cut. */
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)

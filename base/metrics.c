@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DROPPED_NAME "metric_changes_dropped_total"
+#define DROPPED_HELP "Changes of metrics that were dropped because a metric has its most label values."
+
 struct series {
     char *label_value; /* NULL for a metric without label */
     _Atomic int64_t value;
@@ -18,7 +21,8 @@ struct metrics {
     size_t count;
     struct series *_Atomic *series; /* a list per metric; entries are added, never taken out before the end */
     size_t *children;
-    pthread_mutex_t lock; /* for adding children */
+    _Atomic int64_t dropped; /* changes of children that there was no room for */
+    pthread_mutex_t lock;    /* for adding children */
 };
 
 struct metrics *metrics_new(const struct metric *table, size_t count)
@@ -95,6 +99,8 @@ static struct series *get(struct metrics *metrics, size_t index, const char *lab
         }
     }
     pthread_mutex_unlock(&metrics->lock);
+    if (!series)
+        atomic_fetch_add(&metrics->dropped, 1);
     return series;
 }
 
@@ -157,6 +163,8 @@ void metrics_render(struct metrics *metrics, struct buffer *out)
             buffer_printf(out, " %" PRId64 "\n", atomic_load(&series->value));
         }
     }
+    buffer_printf(out, "# HELP citytotals_%s %s\n# TYPE citytotals_%s counter\ncitytotals_%s %" PRId64 "\n", DROPPED_NAME,
+                  DROPPED_HELP, DROPPED_NAME, DROPPED_NAME, atomic_load(&metrics->dropped));
 }
 
 void metrics_document(FILE *file, const char *program, const struct metric *table, size_t count)
@@ -165,5 +173,5 @@ void metrics_document(FILE *file, const char *program, const struct metric *tabl
     for (size_t i = 0; i < count; i++)
         fprintf(file, "| `citytotals_%s` | %s | %s | %s |\n", table[i].name,
                 table[i].type == METRIC_COUNTER ? "counter" : "gauge", table[i].label ? table[i].label : "", table[i].help);
-    fputc('\n', file);
+    fprintf(file, "| `citytotals_%s` | counter |  | %s |\n\n", DROPPED_NAME, DROPPED_HELP);
 }

@@ -18,7 +18,7 @@ struct metric {
     const char *label; /* NULL, or the label's name: then the series are children, made on first use */
 };
 
-#define METRIC_CHILDREN_MOST 1024 /* label values of one metric; later ones are dropped and counted */
+#define METRIC_CHILDREN_MOST 1024 /* label values of one metric; changes of later ones are dropped and counted */
 
 struct metrics; /* a set made from a table */
 struct metrics *metrics_new(const struct metric *table, size_t count);

@@ -65,7 +65,7 @@ static bool number_part(const char *text, int most, int *ret_number)
 
 static int parse_url(const char *text, struct url *ret_url, struct error *error)
 {
-    struct url url = {.port = 6379};
+    struct url url = {0};
     const char *rest = strstr(text, "://");
     size_t scheme = rest ? (size_t)(rest - text) : 0;
     if (scheme == 6 && strncmp(text, "rediss", 6) == 0)
@@ -105,8 +105,12 @@ static int parse_url(const char *text, struct url *ret_url, struct error *error)
     } else if ((port = strrchr(host, ':'))) {
         *port++ = '\0';
     }
-    if (*host == '\0' || (port && (!number_part(port, 65535, &url.port) || url.port == 0)))
-        return bad_url(error, "its host or port is wrong");
+    if (*host == '\0')
+        return bad_url(error, "it names no host");
+    if (!port)
+        return bad_url(error, "it names no port");
+    if (!number_part(port, 65535, &url.port) || url.port == 0)
+        return bad_url(error, "its port is not a number from 1 to 65535");
     if (slash && slash[1] && !number_part(slash + 1, 1000000, &url.database))
         return bad_url(error, "its database is not a number");
     if (url.cluster && url.database != 0)
@@ -233,7 +237,7 @@ static int open_context(struct redis *redis, const struct url *url, const struct
 #endif
     redisReply *reply = NULL;
     int result = 0;
-    if (*url->password) {
+    if (*url->user || *url->password) {
         result = *url->user ? redis_callf(redis, &reply, error, "AUTH %s %s", url->user, url->password)
                             : redis_callf(redis, &reply, error, "AUTH %s", url->password);
         if (result >= 0)

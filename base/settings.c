@@ -253,6 +253,11 @@ static int parse_file(const struct command *command, const char *path, struct se
     int result = 0;
     for (int number = 1; result >= 0 && fgets(line, sizeof line, file); number++) {
         snprintf(origin, sizeof origin, "%s: line %d", path, number);
+        if (!strchr(line, '\n') && !feof(file)) {
+            result = error_set(error, ERROR_CONFIG, "%s: it is too long, or holds a zero byte; allowed: %zu bytes", origin,
+                               sizeof line - 2);
+            break;
+        }
         char *name = line + strspn(line, " \t");
         char *end = name + strlen(name);
         while (end > name && isspace((unsigned char)end[-1]))
@@ -356,8 +361,8 @@ static int parse_arguments(const struct command *command, int argc, char **argv,
             value = argument[2] ? argument + 2 : NULL;
         }
         if (!setting)
-            return error_set(error, ERROR_USAGE, "unknown option %s; %s %s --help lists the known ones", argument,
-                             command->program, command->name);
+            return error_set(error, ERROR_USAGE, "unknown option %.*s; %s %s --help lists the known ones",
+                             (int)strcspn(argument, "="), argument, command->program, command->name);
         if (setting->kind == SETTING_FLAG) {
             value = value ? value : "true";
         } else if (!value) {
