@@ -81,7 +81,7 @@ int kafka_conf_new(const struct common_options *common, const struct kafka_prope
     return 0;
 }
 
-int kafka_wait(rd_kafka_t *kafka, int64_t timeout_ms, struct error *error)
+int kafka_wait(rd_kafka_t *kafka, int64_t timeout_ms, const volatile sig_atomic_t *stop, struct error *error)
 {
     int64_t deadline = clock_monotonic_ms() + timeout_ms;
     bool said = false;
@@ -93,6 +93,8 @@ int kafka_wait(rd_kafka_t *kafka, int64_t timeout_ms, struct error *error)
             rd_kafka_metadata_destroy(metadata);
             return 0;
         }
+        if (stop && *stop)
+            return error_set(error, ERROR_INTERRUPTED, "interrupted while waiting for kafka");
         if (clock_monotonic_ms() >= deadline)
             return error_set(error, ERROR_KAFKA, "no kafka broker answers: %s", rd_kafka_err2str(code));
         if (!said)

@@ -3,6 +3,7 @@
 #define CITYTOTALS_BASE_KAFKA_H
 
 #include <librdkafka/rdkafka.h>
+#include <signal.h>
 
 #include "base/error.h"
 #include "base/settings.h"
@@ -18,8 +19,9 @@ struct kafka_property {
 int kafka_conf_new(const struct common_options *common, const struct kafka_property *defaults,
                    const struct kafka_property *fixed, rd_kafka_conf_t **ret_conf, struct error *error);
 
-/* Wait until a broker answers, logging one line when it does not at once; ERROR_KAFKA after `timeout_ms`. */
-int kafka_wait(rd_kafka_t *kafka, int64_t timeout_ms, struct error *error);
+/* Wait until a broker answers, logging one line when it does not at once; ERROR_KAFKA after `timeout_ms`,
+ * ERROR_INTERRUPTED within a second after *stop (may be NULL) became true. */
+int kafka_wait(rd_kafka_t *kafka, int64_t timeout_ms, const volatile sig_atomic_t *stop, struct error *error);
 /* The cluster's id, waiting at most timeout_ms; owned by the caller (free). */
 int kafka_cluster_id(rd_kafka_t *kafka, int64_t timeout_ms, char **ret_cluster_id, struct error *error);
 /* Number of partitions, 0 when the topic does not exist. */

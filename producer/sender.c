@@ -1,0 +1,183 @@
+/* The producer's driver over librdkafka. */
+#include "producer/sender.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "schemas/codec.h"
+
+enum {
+    TOPIC_SIZE = 128,
+    POLL_MS = 50,
+    POLL_EVERY = 256, /* submissions between two looks at the verdicts */
+};
+
+struct sender {
+    struct sender_options options;
+    struct encoder *encoder;
+    struct buffer value;
+    rd_kafka_t *kafka;
+    rd_kafka_topic_t *topics[EVENT_TYPES];
+    size_t pending, until_poll;
+};
+
+static void on_delivery(rd_kafka_t *kafka, const rd_kafka_message_t *message, void *context)
+{
+    (void)kafka;
+    struct sender *sender = context;
+    sender->pending--;
+    sender->options.on_delivery(sender->options.context, message->_private, message->err ? rd_kafka_err2str(message->err) : NULL);
+}
+
+static int make_conf(struct sender *sender, rd_kafka_conf_t **ret_conf, struct error *error)
+{
+    char timeout[32];
+    snprintf(timeout, sizeof timeout, "%" PRId64, sender->options.ack_timeout_ms);
+    const struct kafka_property defaults[] = {
+        {"client.id", sender->options.client_id},
+        /* Few large batches: a hundred small ones cost the broker more than one large. */
+        {"linger.ms", "20"},
+        {"batch.size", "900000"},
+        {"batch.num.messages", "10000"},
+        {"queue.buffering.max.messages", "200000"},
+        {"queue.buffering.max.kbytes", "65536"},
+        {NULL, NULL},
+    };
+    const struct kafka_property fixed[] = {
+        {"acks", "all"},
+        {"enable.idempotence", "true"},
+        {"partitioner", "murmur2_random"},
+        {"message.timeout.ms", timeout},
+        {NULL, NULL},
+    };
+    int result = kafka_conf_new(sender->options.common, defaults, fixed, ret_conf, error);
+    if (result < 0)
+        return result;
+    rd_kafka_conf_set_opaque(*ret_conf, sender);
+    rd_kafka_conf_set_dr_msg_cb(*ret_conf, on_delivery);
+    return 0;
+}
+
+int sender_open(const struct sender_options *options, struct sender **ret_sender, struct error *error)
+{
+    rd_kafka_conf_t *conf = NULL;
+    char text[512], topic[TOPIC_SIZE];
+    struct sender *sender = calloc(1, sizeof *sender);
+    if (!sender)
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    sender->options = *options;
+    sender->value = BUFFER_BOUNDED(VALUE_SIZE_MOST);
+    int result = encoder_new(&sender->encoder, error);
+    if (result < 0 || (result = make_conf(sender, &conf, error)) < 0)
+        goto failed;
+    sender->kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    if (!sender->kafka) {
+        rd_kafka_conf_destroy(conf);
+        result = error_set(error, ERROR_CONFIG, "kafka: %s", text);
+        goto failed;
+    }
+    for (int type = 0; type < EVENT_TYPES; type++) {
+        snprintf(topic, sizeof topic, "%s.%s", options->common->city, event_topic_suffix((enum event_type)type));
+        sender->topics[type] = rd_kafka_topic_new(sender->kafka, topic, NULL);
+        if (!sender->topics[type]) {
+            result = error_set(error, ERROR_KAFKA, "topic %s: %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
+            goto failed;
+        }
+    }
+    *ret_sender = sender;
+    return 0;
+failed:
+    sender_close(sender);
+    return result;
+}
+
+struct sender *sender_close(struct sender *sender)
+{
+    if (!sender)
+        return NULL;
+    if (sender->kafka) {
+        if (sender->pending) {
+            rd_kafka_purge(sender->kafka, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+            int64_t deadline = clock_monotonic_ms() + 1000;
+            while (sender->pending && clock_monotonic_ms() < deadline)
+                rd_kafka_poll(sender->kafka, POLL_MS);
+        }
+        for (int type = 0; type < EVENT_TYPES; type++)
+            if (sender->topics[type])
+                rd_kafka_topic_destroy(sender->topics[type]);
+        rd_kafka_destroy(sender->kafka);
+    }
+    encoder_free(sender->encoder);
+    buffer_free(&sender->value);
+    free(sender);
+    return NULL;
+}
+
+rd_kafka_t *sender_kafka(struct sender *sender)
+{
+    return sender->kafka;
+}
+
+int sender_submit(struct sender *sender, const struct event *event, void *event_context, int64_t timeout_ms,
+                  const volatile sig_atomic_t *stop, struct error *error)
+{
+    buffer_reset(&sender->value);
+    int64_t schema_id = sender->options.schema_ids ? sender->options.schema_ids[event->type] : -1;
+    int result = encoder_event(sender->encoder, event, schema_id, &sender->value, error);
+    if (result < 0)
+        return result;
+    struct slice key = event->type == EVENT_PAGE_VISIT ? (struct slice){(const char *)event->visit.visitor, 16} : event->agency;
+    if (sender->until_poll-- == 0) {
+        sender->until_poll = POLL_EVERY;
+        rd_kafka_poll(sender->kafka, 0);
+    }
+    for (int64_t deadline = -1;;) {
+        /* Counted first: the verdict may come within the call below. */
+        sender->pending++;
+        if (rd_kafka_produce(sender->topics[event->type], RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, sender->value.data,
+                             sender->value.size, key.data, key.size, event_context) == 0)
+            return 0;
+        sender->pending--;
+        rd_kafka_resp_err_t code = rd_kafka_last_error();
+        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+            if (code == RD_KAFKA_RESP_ERR__FATAL) {
+                char text[512];
+                rd_kafka_fatal_error(sender->kafka, text, sizeof text);
+                return error_set(error, ERROR_REFUSED, "kafka: %s", text);
+            }
+            return error_set(error, ERROR_KAFKA, "kafka: %s", rd_kafka_err2str(code));
+        }
+        if (deadline < 0)
+            deadline = clock_monotonic_ms() + timeout_ms;
+        if (stop && *stop)
+            return error_set(error, ERROR_INTERRUPTED, "interrupted");
+        if (clock_monotonic_ms() >= deadline)
+            return error_set(error, ERROR_TIMEOUT, "the queue stayed full for %" PRId64 " ms: kafka takes no more events", timeout_ms);
+        rd_kafka_poll(sender->kafka, POLL_MS);
+    }
+}
+
+void sender_poll(struct sender *sender, int64_t timeout_ms)
+{
+    rd_kafka_poll(sender->kafka, (int)timeout_ms);
+}
+
+size_t sender_pending(const struct sender *sender)
+{
+    return sender->pending;
+}
+
+int sender_flush(struct sender *sender, int64_t timeout_ms, const volatile sig_atomic_t *stop, struct error *error)
+{
+    int64_t deadline = clock_monotonic_ms() + timeout_ms;
+    while (sender->pending) {
+        if (stop && *stop)
+            return error_set(error, ERROR_INTERRUPTED, "interrupted");
+        if (clock_monotonic_ms() >= deadline)
+            return error_set(error, ERROR_TIMEOUT, "%zu events were not acknowledged within %" PRId64 " ms", sender->pending, timeout_ms);
+        rd_kafka_flush(sender->kafka, POLL_MS); /* does not wait for linger.ms */
+    }
+    return 0;
+}

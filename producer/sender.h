@@ -1,0 +1,40 @@
+/* Sends events to Kafka: acks=all, idempotent, Kafka's murmur2 partitions, bounded memory, one verdict for each event. For
+ * files, the gateway and the library alike. One thread at a time. */
+#ifndef CITYTOTALS_PRODUCER_SENDER_H
+#define CITYTOTALS_PRODUCER_SENDER_H
+
+#include "base/kafka.h"
+#include "schemas/event.h"
+
+/* Called once for each submitted event, from sender_submit, sender_poll, sender_flush or sender_close: `failure` is NULL when
+ * Kafka has acknowledged it, else librdkafka's sentence. */
+typedef void (*sender_delivery_fn)(void *context, void *event_context, const char *failure);
+
+struct sender_options {
+    const struct common_options *common; /* lives as long as the sender */
+    const char *client_id;
+    int64_t ack_timeout_ms; /* an event that is not acknowledged within this is failed */
+    sender_delivery_fn on_delivery;
+    void *context;
+    /* Confluent schema ids by event type, or NULL for Avro's single-object encoding. */
+    const int64_t *schema_ids;
+};
+
+struct sender;
+/* Does not wait for Kafka. ERROR_CONFIG for bad properties. */
+int sender_open(const struct sender_options *options, struct sender **ret_sender, struct error *error);
+/* Gives up what is not acknowledged: on_delivery is called for each. NULL. */
+struct sender *sender_close(struct sender *sender);
+rd_kafka_t *sender_kafka(struct sender *sender); /* for topics.h */
+
+/* Encode and queue one event that passed the rules; it may be changed afterwards. Waits while the queue is full, at most
+ * timeout_ms (ERROR_TIMEOUT: it was not queued), or until *stop (may be NULL; ERROR_INTERRUPTED). */
+int sender_submit(struct sender *sender, const struct event *event, void *event_context, int64_t timeout_ms,
+                  const volatile sig_atomic_t *stop, struct error *error);
+/* Deliver verdicts that are there, waiting at most timeout_ms for the first. */
+void sender_poll(struct sender *sender, int64_t timeout_ms);
+size_t sender_pending(const struct sender *sender); /* events without a verdict */
+/* Wait for all verdicts, at most timeout_ms: ERROR_TIMEOUT; or until *stop (may be NULL): ERROR_INTERRUPTED. */
+int sender_flush(struct sender *sender, int64_t timeout_ms, const volatile sig_atomic_t *stop, struct error *error);
+
+#endif

@@ -1,0 +1,62 @@
+/* The settings table of the producer's commands: it makes the parser, --help and docs/configuration.md. */
+#include "producer/settings.h"
+
+#define AT(field) offsetof(struct send_options, field)
+
+static const char *const formats[] = {"auto", "ndjson", "csv", NULL};
+static const char *const types[] = {"none", "headcount-change", "unit-merger", "page-visit", NULL};
+
+static const struct setting send_settings[] = {
+    {.name = "format", .kind = SETTING_CHOICE, .offset = AT(format), .placeholder = "FORMAT", .default_text = "auto",
+     .choices = formats, .help = "Form of the files; auto: CSV for names that end in .csv or .tsv, else NDJSON."},
+    {.name = "type", .kind = SETTING_CHOICE, .offset = AT(csv_type), .placeholder = "TYPE", .default_text = "none",
+     .choices = types, .help = "Event type of CSV records that have no cell `type`."},
+    {.name = "source", .kind = SETTING_TEXT, .offset = AT(source), .placeholder = "ID",
+     .help = "Source of lines that name none: the sending system, 1 to 64 of a-z, 0-9 and -."},
+    {.name = "dry-run", .kind = SETTING_FLAG, .offset = AT(dry_run),
+     .help = "Only check; Kafka is not needed."},
+    {.name = "keep-going", .kind = SETTING_FLAG, .offset = AT(keep_going),
+     .help = "Send the good lines of a file that has refused ones; the exit status is 3 all the same."},
+    {.name = "rejects", .kind = SETTING_TEXT, .offset = AT(rejects), .placeholder = "FILE",
+     .help = "With --keep-going: write each refused line there as it was, after lines `# refused: PLACE: REASON`. Repair the "
+             "lines in it and send the file; the reason lines may stay. Files of different form (NDJSON, CSV of another "
+             "header) can't share one. It is replaced at each run."},
+    {.name = "create-topics", .kind = SETTING_FLAG, .offset = AT(create_topics),
+     .help = "Make the city's topics that are missing: kept for ever (page visits 90 days), three replicas where there are three "
+             "brokers."},
+    {.name = "partitions", .kind = SETTING_NUMBER, .offset = AT(partitions), .placeholder = "N", .default_text = "8",
+     .least = 1, .most = 1024, .help = "Partitions of topics that --create-topics makes; best a divisor of 64."},
+    {.name = "block-lines", .kind = SETTING_NUMBER, .offset = AT(block_lines), .placeholder = "N", .default_text = "1000",
+     .least = 1, .most = 1000,
+     .help = "Lines of standard input (or a pipe) that are checked together before they are sent; 1 for a live stream."},
+    {.name = "check-memory", .kind = SETTING_SIZE, .offset = AT(check_memory), .placeholder = "SIZE", .default_text = "1GiB",
+     .least = 8 << 20, .most = INT64_C(1) << 40,
+     .help = "Most memory for finding repeats and conflicts within one file, at 34 to 40 bytes an event."},
+    {.name = "connect-timeout", .kind = SETTING_DURATION, .offset = AT(connect_timeout_ms), .placeholder = "TIME",
+     .default_text = "60s", .least = 1, .most = 3600000,
+     .help = "How long to wait for Kafka before the first event is sent, before giving up with exit 1."},
+    {.name = "ack-timeout", .kind = SETTING_DURATION, .offset = AT(ack_timeout_ms), .placeholder = "TIME",
+     .default_text = "120s", .least = 1000, .most = 3600000,
+     .help = "How long an event may wait for Kafka's acknowledgement before the run fails with exit 1."},
+    {0},
+};
+
+static const struct setting *const send_tables[] = {common_settings, send_settings, NULL};
+
+const struct command producer_command_send = {
+    .program = "citytotals-producer",
+    .name = "send",
+    .summary = "Check files of events (NDJSON or CSV) and send them to Kafka; ends when Kafka has acknowledged all.",
+    .operands = "[FILE…]",
+    .tables = send_tables,
+    .options_size = sizeof(struct send_options),
+    .notes =
+        "FILE may be - for standard input, which is also read when none is named. A file is checked whole before its first\n"
+        "event is sent: with a refused line nothing of it is sent, unless --keep-going. Standard input and pipes are checked in\n"
+        "blocks of 1,000 lines; a block with a refused line ends the reading. Every event has an id: sending a file again is\n"
+        "safe, what was sent before counts once. An identical repeat within a file is not sent a second time.\n\n"
+        "Ctrl-C (SIGINT, SIGTERM) stops reading, waits up to 10 s for what is on its way and tells how much Kafka has; a second\n"
+        "one ends at once.\n\n"
+        "Exit status: 0 all acknowledged; 1 failed at run time or stopped by a signal; 2 wrong usage or configuration; 3 some\n"
+        "lines were refused (and nothing else went wrong).",
+};
