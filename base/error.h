@@ -23,6 +23,7 @@ enum error_class {
     X(ERROR_LIMIT, ERROR_CLASS_FATAL, 1, "limit reached") \
     X(ERROR_KAFKA, ERROR_CLASS_RETRY, 1, "kafka")         \
     X(ERROR_REDIS, ERROR_CLASS_RETRY, 1, "redis")         \
+    X(ERROR_REGISTRY, ERROR_CLASS_RETRY, 1, "schema registry") \
     X(ERROR_REFUSED, ERROR_CLASS_FATAL, 1, "refused")     \
     X(ERROR_HALTED, ERROR_CLASS_FATAL, 1, "halted")       \
     X(ERROR_TIMEOUT, ERROR_CLASS_RETRY, 1, "time-out")    \
