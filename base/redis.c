@@ -2,6 +2,7 @@
 #include "base/redis.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,7 +157,9 @@ static int reply_error(const char *text, struct error *error)
     for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
         if (strncmp(text, passing[i], strlen(passing[i])) == 0)
             return error_set_class(error, ERROR_REDIS, ERROR_CLASS_RETRY, "redis: %s", text);
-    if (strncmp(text, "WRONGPASS", 9) == 0 || strncmp(text, "NOAUTH", 6) == 0 || strncmp(text, "NOPERM", 6) == 0 ||
+    if (strncmp(text, "NOPERM", 6) == 0)
+        return error_set(error, ERROR_REFUSED, "redis refuses: %s; name a user that may in the redis URL", text);
+    if (strncmp(text, "WRONGPASS", 9) == 0 || strncmp(text, "NOAUTH", 6) == 0 ||
         strstr(text, "without any password") || strstr(text, "invalid password"))
         return error_set(error, ERROR_REFUSED, "redis refuses: %s; give user and password in the redis URL", text);
     return error_set_class(error, ERROR_REDIS, ERROR_CLASS_FATAL, "redis: %s", text);
@@ -165,6 +168,8 @@ static int reply_error(const char *text, struct error *error)
 static int context_error(struct redis *redis, struct error *error)
 {
     const char *text = redis->context->errstr;
+    if (redis->context->err == REDIS_ERR_IO && errno == EAGAIN)
+        return error_set(error, ERROR_REDIS, "redis: no answer in time");
     return error_set(error, ERROR_REDIS, "redis: %s", redis->context->err && *text ? text : "the connection is gone");
 }
 

@@ -29,6 +29,9 @@ const struct command query_command_print = {
     .tables = print_tables,
     .options_size = sizeof(struct print_options),
     .notes = "The lag (records in Kafka that are not folded yet) is told when --brokers is given and Kafka answers.\n"
+             "Totals are stale when Redis can't be read and they are what it said last: that is seen under --watch only,\n"
+             "with their age. A replica and a Redis user with ~{CITY}:* +@read +time +fcall_ro are enough once a\n"
+             "citytotals-consumer of the same version has loaded the Functions.\n"
              "Colour is used on a terminal only, and not when NO_COLOR is set.\n\n"
              "Exit status: 0 printed, or --watch ended by a signal; 1 Redis can't be read; 2 wrong usage or configuration.",
 };

@@ -43,6 +43,20 @@ static void flow_end(struct flow *flow)
     flow->column = 0;
 }
 
+static void print_sentence(const char *sentence, const struct text_style *style, struct buffer *out)
+{
+    struct flow flow = {.out = out, .style = style};
+    char word[SEGMENT_SIZE];
+    for (size_t size; *sentence; sentence += size) {
+        sentence += strspn(sentence, " ");
+        size = strcspn(sentence, " ");
+        snprintf(word, sizeof word, "%.*s", (int)size, sentence);
+        if (size)
+            flow_add(&flow, " ", PAINT_DIM, word);
+    }
+    flow_end(&flow);
+}
+
 /* "<number> <word>", with the word for one where it is one. */
 static const char *counted(enum language language, int64_t number, enum word one, enum word many, char text[SEGMENT_SIZE])
 {
@@ -71,7 +85,8 @@ static void print_heading(const struct totals *totals, const struct text_style *
     else
         snprintf(text, sizeof text, "%s", text_word(language, WORD_NOTHING_YET));
     flow_add(&flow, "", PAINT_DIM, text);
-    snprintf(text, sizeof text, "%s %s", text_word(language, WORD_READ), text_time(language, totals->read_at_ms, part));
+    snprintf(text, sizeof text, "%s %s%s", text_word(language, WORD_READ), text_time(language, totals->read_at_ms, part),
+             text_word(language, WORD_ZONE));
     flow_add(&flow, " · ", PAINT_DIM, text);
     snprintf(text, sizeof text, "%s %s", text_word(language, WORD_VERSION),
              text_number(language, totals->version, false, part));
@@ -88,10 +103,8 @@ static void print_heading(const struct totals *totals, const struct text_style *
     snprintf(text, sizeof text, "%s %s", text_word(language, WORD_STALE), text_age(language, style->stale_age_ms, part));
     flow_add(&flow, "", PAINT_BAD, text);
     flow_end(&flow);
-    if (style->stale_reason) {
-        flow_add(&flow, "", PAINT_DIM, style->stale_reason);
-        flow_end(&flow);
-    }
+    if (style->stale_reason)
+        print_sentence(style->stale_reason, style, out);
 }
 
 /* Eighths of a column that the reduction fills on its way to the goal. */
@@ -145,7 +158,8 @@ static void print_goal(const struct totals *totals, const struct text_style *sty
         text_number(language, target_missing(headcount->reduction, headcount->baseline), false, number);
         snprintf(text, sizeof text, "%s %s", text_word(language, WORD_GOAL), date);
         flow_add(&flow, "", PAINT_NONE, text);
-        snprintf(text, sizeof text, "%s %s", text_word(language, WORD_MISSING), number);
+        snprintf(text, sizeof text, "%s%s%s", text_word(language, WORD_MISSING_BEFORE), number,
+                 text_word(language, WORD_MISSING_AFTER));
         flow_add(&flow, " · ", PAINT_NONE, text);
     }
     flow_end(&flow);

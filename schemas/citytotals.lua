@@ -492,17 +492,41 @@ local function skip(keys, args)
   return { 'OK' }
 end
 
+-- The whole hash as field, value, …, or nil and a sentence.
+local function whole(key)
+  local cells = redis.pcall('HGETALL', key)
+  if cells.err then return nil, 'key ' .. key .. ': ' .. cells.err end
+  return cells
+end
+
 -- snapshot (read only): ARGV suffixes of hashes. One consistent view, as name, value, name, value, …
 local function snapshot(keys, args)
   local p = prefix(keys)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   local today = city_day(now)
+  local names = { 'totals', 'offsets' }
+  for i = 1, #args do names[2 + i] = args[i] end
+  local answer = { 'epoch', redis.call('HGET', p .. 'meta', 'epoch') or '', 'now_ms', text(now) }
+  for i = 1, #names do
+    local cells, sentence = whole(p .. names[i])
+    if not cells then return corrupt(sentence) end
+    answer[#answer + 1] = names[i]
+    answer[#answer + 1] = cells
+  end
+
   local days = { civil(today) }
   for i = 1, (today + 3) % 7 do days[i + 1] = civil(today - i) end -- 1970-01-01 was a Thursday: Monday first
-  local visits = redis.call('HMGET', p .. 'visits:by-day', unpack(days))
-  local week = 0
-  for i = 1, #days do week = week + (tonumber(visits[i] or 0) or 0) end
+  local by_day = p .. 'visits:by-day'
+  local visits, week = redis.call('HMGET', by_day, unpack(days)), 0
+  for i = 1, #days do
+    local number, sentence = counter(visits[i], by_day, days[i])
+    if not number then return corrupt(sentence) end
+    visits[i] = number
+    week = week + number
+  end
+  local all, sentence = counter(redis.call('HGET', p .. 'totals', 'visits'), p .. 'totals', 'visits')
+  if not all then return corrupt(sentence) end
   local today_key = p .. 'visitors:' .. days[1]
   local since = '(' .. text(now - 300000)
   local online = redis.call('ZCOUNT', today_key, since, '+inf')
@@ -512,17 +536,8 @@ local function snapshot(keys, args)
       if not redis.call('ZSCORE', today_key, visitor) then online = online + 1 end
     end
   end
-  local answer = {
-    'epoch', redis.call('HGET', p .. 'meta', 'epoch') or '',
-    'now_ms', text(now),
-    'totals', redis.call('HGETALL', p .. 'totals'),
-    'offsets', redis.call('HGETALL', p .. 'offsets'),
-    'visitors', { online, tonumber(visits[1] or 0) or 0, week, tonumber(redis.call('HGET', p .. 'totals', 'visits') or 0) or 0, redis.call('ZCARD', today_key) },
-  }
-  for i = 1, #args do
-    answer[#answer + 1] = args[i]
-    answer[#answer + 1] = redis.call('HGETALL', p .. args[i])
-  end
+  answer[#answer + 1] = 'visitors'
+  answer[#answer + 1] = { online, visits[1], week, all, redis.call('ZCARD', today_key) }
   return answer
 end
 
