@@ -20,6 +20,7 @@ struct url {
 
 struct redis {
     redisContext *context;
+    volatile int *socket; /* the caller's; may be NULL */
 #ifdef HAVE_HIREDIS_SSL
     redisSSLContext *ssl;
 #endif
@@ -135,6 +136,8 @@ struct redis *redis_free(struct redis *redis)
 {
     if (!redis)
         return NULL;
+    if (redis->socket)
+        *redis->socket = -1;
     if (redis->context)
         redisFree(redis->context);
 #ifdef HAVE_HIREDIS_SSL
@@ -228,6 +231,9 @@ static int open_context(struct redis *redis, const struct url *url, const struct
     if (!redis->context || redis->context->err)
         return error_set(error, ERROR_REDIS, "connect to redis at %s:%d: %s", url->host, url->port,
                          redis->context ? redis->context->errstr : "out of memory");
+    redis->socket = options->socket;
+    if (redis->socket)
+        *redis->socket = redis->context->fd;
     redisSetTimeout(redis->context, time_of(options->command_timeout_ms, 30000));
     redisEnableKeepAlive(redis->context);
 #ifdef HAVE_HIREDIS_SSL

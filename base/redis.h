@@ -14,6 +14,8 @@ struct redis_options {
     const char *route_key;   /* a key of the slot that will be used (cluster: MOVED is followed to its node); may be NULL */
     int64_t connect_timeout_ms; /* 0 = 5 s */
     int64_t command_timeout_ms; /* 0 = 30 s */
+    volatile int *socket; /* may be NULL; holds the connection's socket from when there is one until it is freed, else
+                             -1: a signal handler may shutdown() it, which ends any wait with an error */
     bool writer; /* refuse a replica, another maxmemory-policy than noeviction; always refused: older than 7.0 (where INFO
                     is allowed, which a writer needs) */
 };

@@ -34,7 +34,7 @@ struct print {
 };
 
 static volatile sig_atomic_t stop_signal, suspend_signal;
-static volatile int redis_fd = -1;
+static volatile int redis_socket = -1;
 static int wake_pipe[2] = {-1, -1};
 
 /* Ends a wait: for the next turn by the pipe, for a Redis that does not answer by closing the way to it. */
@@ -45,8 +45,8 @@ static void on_signal(int number)
         suspend_signal = 1;
     else if (number != SIGWINCH && number != SIGCONT)
         stop_signal = number;
-    if (stop_signal && redis_fd >= 0)
-        shutdown(redis_fd, SHUT_RDWR);
+    if (stop_signal && redis_socket >= 0)
+        shutdown(redis_socket, SHUT_RDWR);
     ssize_t ignored = write(wake_pipe[1], "", 1); /* full: a wake-up is waiting already */
     (void)ignored;
     errno = saved;
@@ -54,7 +54,6 @@ static void on_signal(int number)
 
 static void redis_drop(struct print *print)
 {
-    redis_fd = -1;
     print->redis = redis_free(print->redis);
 }
 
@@ -63,15 +62,13 @@ static int redis_open(struct print *print, struct error *error)
     char key[REDIS_KEY_SIZE];
     if (print->redis)
         return 0;
-    int result = redis_connect(
+    return redis_connect(
         &(struct redis_options){.url = print->options.common.redis,
                                 .route_key = redis_key(key, print->options.common.city, snapshot_hash_suffix(SNAPSHOT_TOTALS)),
                                 .connect_timeout_ms = CONNECT_MS,
-                                .command_timeout_ms = COMMAND_MS},
+                                .command_timeout_ms = COMMAND_MS,
+                                .socket = &redis_socket},
         &print->redis, error);
-    if (result >= 0)
-        redis_fd = redis_context(print->redis)->fd;
-    return result;
 }
 
 /* The lag is beside the totals: where Kafka can't be asked they are shown without. */

@@ -79,7 +79,7 @@ int screen_draw(const char *text, const char *status, const char *more)
         end = line + strcspn(line, "\n");
         if (row < rows) {
             buffer_append(&frame, line, (size_t)(end - line));
-            buffer_text_append(&frame, "\033[K\r\n");
+            buffer_text_append(&frame, "\033[K\n");
             row++;
         } else {
             left++;

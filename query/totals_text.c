@@ -100,7 +100,8 @@ static void print_heading(const struct totals *totals, const struct text_style *
     flow_end(&flow);
     if (!totals->stale)
         return;
-    snprintf(text, sizeof text, "%s %s", text_word(language, WORD_STALE), text_age(language, style->stale_age_ms, part));
+    snprintf(text, sizeof text, "%s%s%s", text_word(language, WORD_STALE_BEFORE),
+             text_age(language, style->stale_age_ms, part), text_word(language, WORD_STALE_AFTER));
     flow_add(&flow, "", PAINT_BAD, text);
     flow_end(&flow);
     if (style->stale_reason)

@@ -72,6 +72,18 @@ class City:
         assert done.returncode == status, f"send ended with {done.returncode}, expected {status}:\n{done.stderr[-4000:]}"
         return done
 
+    def query_command(self, *arguments, redis_url=None):
+        return [os.fspath(BUILD / "query" / "citytotals-query"), "print", "--city", self.name, "--redis",
+                redis_url or self.redis.url, *arguments]
+
+    def query(self, *arguments, status=0, seconds=60, redis_url=None, env=None):
+        """Run a one-shot print to its end."""
+        import subprocess
+        done = subprocess.run(self.query_command(*arguments, redis_url=redis_url), capture_output=True, text=True,
+                              timeout=seconds, env={**os.environ, **(env or {})})
+        assert done.returncode == status, f"print ended with {done.returncode}, expected {status}:\n{done.stderr[-4000:]}"
+        return done
+
     # --- what is seen ---
 
     def key(self, suffix):
