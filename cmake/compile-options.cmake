@@ -15,6 +15,9 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWith
   add_compile_options(-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection)
   add_link_options(-pie -Wl,-z,relro,-z,now,-z,noexecstack)
 endif()
+if(CITYTOTALS_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link) # every library tells libFuzzer where it has been
+endif()
 if(CITYTOTALS_COVERAGE)
   add_compile_options(--coverage)
   add_link_options(--coverage)

@@ -1,0 +1,21 @@
+/* Redis URLs: any text is taken or refused with a sentence. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/redis.h"
+#include "tests/fuzz/fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct error error = {0};
+    char *url = malloc(size + 1);
+    if (!url)
+        abort();
+    if (size)
+        memcpy(url, data, size);
+    url[size] = '\0';
+    if (redis_url_check(url, &error) != 0)
+        assert(error.code == ERROR_CONFIG && *error.text);
+    free(url);
+    return 0;
+}
