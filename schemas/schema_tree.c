@@ -94,14 +94,15 @@ static int primitive_of(const char *word)
 /* `name` as written, inside `namespace` ("" = none). */
 static const char *full_name(struct parser *parser, const char *name, const char *namespace)
 {
-    if (strlen(namespace) + 1 + strlen(name) > FULL_NAME_MOST) {
-        fail(parser, "a name of more than %d bytes", FULL_NAME_MOST);
+    size_t namespace_size = strchr(name, '.') ? 0 : strlen(namespace);
+    if (namespace_size + strlen(name) >= FULL_NAME_MOST) {
+        fail(parser, "a name of more than %d bytes", FULL_NAME_MOST - 1);
         return NULL;
     }
-    if (strchr(name, '.') || !*namespace)
+    if (namespace_size == 0)
         return take_text(parser, "", 0, name);
-    const char *prefix = take_text(parser, namespace, strlen(namespace), ".");
-    return prefix ? take_text(parser, prefix, strlen(prefix), name) : NULL;
+    const char *prefix = take_text(parser, namespace, namespace_size, ".");
+    return prefix ? take_text(parser, prefix, namespace_size + 1, name) : NULL;
 }
 
 static const struct node *named(const struct schema_tree *tree, const char *full)

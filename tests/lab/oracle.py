@@ -59,7 +59,9 @@ def log_of(bootstrap, city, names=tuple(TYPES.values())):
 
 
 def text_fault(value, most):
-    return (not 1 <= len(value.encode()) <= most or any(unicodedata.category(c) == "Cc" for c in value) or not value.strip())
+    """Bytes that are not UTF-8 have become surrogates, of category Cs."""
+    return (not 1 <= len(value.encode(errors="surrogateescape")) <= most or not value.strip() or
+            any(unicodedata.category(c) in ("Cc", "Cs") for c in value))
 
 
 def breaks_rule(type_, event):
@@ -108,7 +110,7 @@ def judge(type_, value, timestamp):
         return "unknown_schema", None
     stream = io.BytesIO(value[10:])
     try:
-        event = fastavro.schemaless_reader(stream, SCHEMAS[type_], None)
+        event = fastavro.schemaless_reader(stream, SCHEMAS[type_], None, handle_unicode_errors="surrogateescape")
     except Exception:
         return "bad_encoding", None
     if stream.read():

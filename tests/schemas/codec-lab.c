@@ -1,12 +1,14 @@
 /* The codec at the end of a pipe, for tests in other languages: reads requests, answers each with a line of JSON.
  *
  * A request: an operation, an event type (both a byte), a size (4 bytes, little-endian; all ones = null), the bytes.
- *   D  a Kafka value of that type's topic, by the plan         {"reason":…,"event":…,"again":"<hex>"}
+ *   D  a Kafka value of that type's topic, by the plan         {"reason":…,"event":…,"again":"<hex>",…}
  *   A  a body, by avro-c's generic reader                      {"reason":…,"event":…}
  *   W  size of a writer schema (4 bytes), the schema, a body   {"reason":…,"event":…}
  *   C  a schema: its canonical form                            {"form":…} or {"error":…}
  *   L  a dead letter with the bytes as key and value           {"value":"<hex>"}
- * Texts and bytes are in hex, enums are numbers: nothing is lost on the way. `again` is the event encoded by us. */
+ * Texts and bytes are in hex, enums are numbers: nothing is lost on the way. `again` is the event encoded by us; beside it
+ * stand the first rule that the event breaks (`violation`, its reason, or null) with Kafka's time 2020-11-20T02:00:00Z, and for
+ * the organisational events `digest`, `identity` and `lane`. */
 #include <avro.h>
 #include <endian.h>
 #include <inttypes.h>
@@ -14,7 +16,10 @@
 #include <stdlib.h>
 
 #include "schemas/codec.h"
+#include "schemas/identity.h"
+#include "schemas/rules.h"
 
+#define KAFKA_MS INT64_C(1605837600000)
 enum { REQUEST_MOST = 16 * 1024 * 1024, LINE_MOST = 64 * 1024 * 1024 };
 
 static void die(const char *what)
@@ -86,6 +91,19 @@ static void put_reason(struct buffer *out, enum dead_letter_reason reason)
     buffer_printf(out, "{\"reason\":\"%s\"", reason == LETTER_NONE ? "none" : dead_letter_reason_name(reason));
 }
 
+static void put_judgement(struct buffer *out, const struct event *event)
+{
+    enum dead_letter_reason reason = event_check(event, KAFKA_MS, NULL);
+    buffer_printf(out, reason == LETTER_NONE ? ",\"violation\":null%s" : ",\"violation\":\"%s\"",
+                  reason == LETTER_NONE ? "" : dead_letter_reason_name(reason));
+    if (event->type == EVENT_PAGE_VISIT)
+        return;
+    struct identity identity = identity_of(event->event_id, identity_salt_of(event->type, event->agency));
+    buffer_printf(out, ",\"digest\":\"%016" PRIx64 "\",\"lane\":%" PRIu32 ",\"identity\":", event_meaning_digest(event),
+                  lane_of_agency(event->agency));
+    put_hex(out, identity.bytes, sizeof identity.bytes);
+}
+
 static void by_decoder(struct buffer *out, enum event_type type, struct slice value)
 {
     static struct decoder *decoder;
@@ -100,6 +118,7 @@ static void by_decoder(struct buffer *out, enum event_type type, struct slice va
     if (reason == LETTER_NONE) {
         buffer_text_append(out, ",\"event\":");
         put_event(out, &event);
+        put_judgement(out, &event);
         if (type != EVENT_UNIT_MERGER ||
             (event.merger.merged_count <= UNIT_LIST_MOST && event.merger.resulting_count <= UNIT_LIST_MOST)) {
             struct buffer again = BUFFER_BOUNDED(2 * VALUE_SIZE_MOST);

@@ -180,13 +180,28 @@ static void bounds_of_size_depth_and_number(void **state)
         at += (size_t)sprintf(text + at, "%s\"S%d\"", i ? "," : "", i);
     sprintf(text + at, "]}");
     expect_none(text, "2001 parts");
-    memset(text, 'n', 600);
     sprintf(text, "{\"type\":\"fixed\",\"size\":1,\"name\":\"");
     at = strlen(text);
-    memset(text + at, 'n', 513);
-    sprintf(text + at + 513, "\"}");
-    expect_none(text, "more than 512 bytes");
+    memset(text + at, 'n', 512);
+    sprintf(text + at + 512, "\"}");
+    expect_none(text, "more than 511 bytes");
     free(text);
+}
+
+/* Only a name that takes the namespace around it grows. */
+static void a_full_name_of_511_bytes_is_a_good_reference_in_a_long_namespace(void **state)
+{
+    (void)state;
+    char full[512], schema[2048], form[2048];
+    memset(full, 'n', 511);
+    full[250] = '.';
+    full[511] = '\0';
+    snprintf(schema, sizeof schema,
+             "{\"type\":\"record\",\"name\":\"%s\",\"fields\":[{\"name\":\"f\",\"type\":[\"null\",\"%s\"]}]}", full, full);
+    snprintf(form, sizeof form,
+             "{\"name\":\"%s\",\"type\":\"record\",\"fields\":[{\"name\":\"f\",\"type\":[\"null\",\"%s\"]}]}", full, full);
+    expect_form(schema, form);
+    expect_form(form, form);
 }
 
 static void a_result_that_does_not_fit_is_an_error(void **state)
@@ -206,6 +221,7 @@ int main(void)
         cmocka_unit_test(names_take_the_namespace_around_them),
         cmocka_unit_test(what_is_no_schema_is_refused_with_the_reason),
         cmocka_unit_test(bounds_of_size_depth_and_number),
+        cmocka_unit_test(a_full_name_of_511_bytes_is_a_good_reference_in_a_long_namespace),
         cmocka_unit_test(a_result_that_does_not_fit_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
