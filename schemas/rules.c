@@ -74,6 +74,8 @@ static size_t space_size(struct slice text)
                                          "\u2029", "\u202F", "\u205F", "\u3000"};
     if (text.data[0] == ' ')
         return 1;
+    if ((unsigned char)text.data[0] < 0x80) /* most texts begin with a letter */
+        return 0;
     for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
         size_t size = strlen(spaces[i]);
         if (text.size >= size && memcmp(text.data, spaces[i], size) == 0)
