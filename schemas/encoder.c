@@ -5,7 +5,6 @@
 
 #include "schemas/codec_internal.h"
 
-enum { LETTER_BODY_MOST = VALUE_SIZE_MOST + 65536 };
 
 struct encoder {
     avro_schema_t schemas[RECORD_TYPES];
@@ -140,9 +139,10 @@ static int write_value(struct encoder *encoder, enum record_type type, int64_t s
 {
     size_t size = 0;
     avro_value_t *value = &encoder->values[type];
-    if (avro_value_sizeof(value, &size) != 0 || size > LETTER_BODY_MOST)
+    /* The caller's buffer is the bound: a letter holds its record's key, which Kafka alone limits. */
+    if (avro_value_sizeof(value, &size) != 0 || size > out->bound)
         return error_set(error, ERROR_INPUT, "encode a %s of %zu bytes: %s", type == RECORD_DEAD_LETTER ? "dead letter" : "record",
-                         size, size > LETTER_BODY_MOST ? "too large" : avro_strerror());
+                         size, size > out->bound ? "too large" : avro_strerror());
     uint8_t head[10];
     size_t head_size;
     if (schema_id >= 0) {
