@@ -8,7 +8,7 @@
 #include "consumer/source_internal.h"
 #include "schemas/identity.h"
 
-enum { ASK_MS = 1000, SETTING_TIMEOUT_MS = 5000, LOOK_AGAIN_MS = 200 };
+enum { ASK_MS = 1000, SETTING_TIMEOUT_MS = 3000, LOOK_AGAIN_MS = 200 };
 
 /* ERROR_KAFKA when no broker answers; *ret_missing is the first topic that does not exist, or NULL. */
 static int find_missing(struct source *source, int64_t timeout_ms, const char **ret_missing, struct error *error)
@@ -73,28 +73,26 @@ int source_topic_partition_count(struct source *source, enum event_type type, in
     return result;
 }
 
-/* NULL when the broker does not tell. */
-static char *setting(struct source *source, const char *topic, const char *name)
+/* *ret_value is NULL when the broker does not tell; *tells becomes false when it does not answer at all: a broker that
+ * does not know the question is asked once, not for each topic. */
+static char *setting(struct source *source, const char *topic, const char *name, bool *tells)
 {
     char *value = NULL;
     struct error error = {0};
-    if (kafka_topic_setting(source->kafka, topic, name, SETTING_TIMEOUT_MS, &value, &error) < 0) {
+    if (*tells && kafka_topic_setting(source->kafka, topic, name, SETTING_TIMEOUT_MS, &value, &error) < 0) {
         log_debug("setting %s of topic %s: %s", name, topic, error.text);
+        *tells = false;
         return NULL;
     }
     return value;
 }
 
-static int check_topic(struct source *source, enum event_type type, struct error *error)
+static int check_topic(struct source *source, enum event_type type, bool *tells, struct error *error)
 {
     const char *topic = source->topics[type];
     int result = 0;
-    char *stamps = setting(source, topic, "message.timestamp.type");
-    char *cleanup = stamps ? setting(source, topic, "cleanup.policy") : NULL;
-    if (!stamps || !cleanup)
-        log_warning("the broker does not tell the settings of topic %s; it needs message.timestamp.type=LogAppendTime "
-                    "and cleanup.policy=delete",
-                    topic);
+    char *stamps = setting(source, topic, "message.timestamp.type", tells);
+    char *cleanup = setting(source, topic, "cleanup.policy", tells);
     if (stamps && strcmp(stamps, "LogAppendTime") != 0)
         log_warning("topic %s has message.timestamp.type=%s; set it to LogAppendTime, or a sender's wrong clock "
                     "decides what is out of its window",
@@ -116,13 +114,17 @@ static int check_topic(struct source *source, enum event_type type, struct error
 int source_check_topics(struct source *source, struct error *error)
 {
     int32_t counts[EVENT_TYPES] = {0};
+    bool tells = true;
     for (int type = 0; type < EVENT_TYPES; type++) {
-        int result = check_topic(source, (enum event_type)type, error);
+        int result = check_topic(source, (enum event_type)type, &tells, error);
         if (result >= 0)
             result = source_topic_partition_count(source, (enum event_type)type, &counts[type], error);
         if (result < 0)
             return result;
     }
+    if (!tells)
+        log_warning("the broker does not tell its topics' settings; they need message.timestamp.type=LogAppendTime and "
+                    "cleanup.policy=delete");
     int32_t changes = counts[EVENT_HEADCOUNT_CHANGE], mergers = counts[EVENT_UNIT_MERGER];
     if (changes != mergers)
         log_warning("topics %s and %s have %" PRId32 " and %" PRId32
