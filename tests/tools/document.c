@@ -1,0 +1,25 @@
+/* document: prints a reference page made from the settings or metrics tables, as docs/ keeps it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/settings.h"
+#include "consumer/consumer_metrics.h"
+#include "consumer/settings.h"
+#include "producer/settings.h"
+#include "query/settings.h"
+
+int main(int argc, char **argv)
+{
+    static const struct command *const commands[] = {&producer_command_send, &consumer_command_run, &query_command_print};
+    if (argc == 2 && strcmp(argv[1], "configuration") == 0) {
+        settings_document(stdout, commands, sizeof commands / sizeof *commands);
+        return 0;
+    }
+    if (argc == 2 && strcmp(argv[1], "metrics") == 0) {
+        printf("# Metrics\n\nGenerated from the metrics tables by `./dev docs`. Served at `/metrics` of the `--management` listener.\n\n");
+        metrics_document(stdout, "citytotals-consumer", consumer_metrics, CONSUMER_METRICS);
+        return 0;
+    }
+    fprintf(stderr, "Usage: document configuration|metrics\n");
+    return 2;
+}
