@@ -92,19 +92,19 @@ TEXT
 "$bin/producer/citytotals-producer" send samples/haiphong-2020-10-30.ndjson
 if [ -n "$once" ]; then
   "$bin/consumer/citytotals-consumer" run --until-end --log-level error
-  "$bin/query/citytotals-query" print
+  "$bin/query/citytotals-query" print --log-level error
   exit 0
 fi
 
 "$bin/consumer/citytotals-consumer" run >"$directory/consumer.log" 2>&1 3>&- &
 children+=($!)
 mkfifo "$directory/live"
-"$bin/producer/citytotals-producer" send --log-level error <"$directory/live" >"$directory/send.log" 2>&1 3>&- &
+"$bin/producer/citytotals-producer" send --block-lines 1 --log-level error <"$directory/live" >"$directory/send.log" 2>&1 3>&- &
 children+=($!)
 python3 samples/live.py >"$directory/live" 3>&- &
 children+=($!)
 wait_for "the consumer" "$directory/consumer.log" grep -q ' assigned ' "$directory/consumer.log"
 # In the background, so that a signal is dealt with at once; it gets the terminal's own input and output.
-"$bin/query/citytotals-query" print --watch 3>&- &
+"$bin/query/citytotals-query" print --watch --log-level error <&0 3>&- &
 children+=($!)
 wait $!
