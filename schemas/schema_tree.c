@@ -10,8 +10,9 @@
 
 static const char *const kind_names[] = {"null",   "boolean", "int",  "long",  "float", "double", "bytes",
                                          "string", "record",  "enum", "fixed", "array", "map",    "union"};
-static const struct node primitives[] = {{.kind = NODE_NULL},  {.kind = NODE_BOOLEAN}, {.kind = NODE_INT},   {.kind = NODE_LONG},
-                                         {.kind = NODE_FLOAT}, {.kind = NODE_DOUBLE},  {.kind = NODE_BYTES}, {.kind = NODE_STRING}};
+static const struct node primitives[] = {{.kind = NODE_NULL},  {.kind = NODE_BOOLEAN}, {.kind = NODE_INT},
+                                         {.kind = NODE_LONG},  {.kind = NODE_FLOAT},   {.kind = NODE_DOUBLE},
+                                         {.kind = NODE_BYTES}, {.kind = NODE_STRING}};
 
 /* What the tree owns, freed all at once. */
 struct block {
@@ -113,7 +114,8 @@ static const struct node *named(const struct schema_tree *tree, const char *full
     return NULL;
 }
 
-static bool parse(struct parser *parser, const json_t *schema, const char *namespace, int depth, struct child *ret_child);
+static bool parse(struct parser *parser, const json_t *schema, const char *namespace, int depth,
+                  struct child *ret_child);
 
 static struct node *new_node(struct parser *parser, enum node_kind kind, size_t count)
 {
@@ -130,14 +132,16 @@ static struct node *new_node(struct parser *parser, enum node_kind kind, size_t 
     return node;
 }
 
-static bool parse_union(struct parser *parser, const json_t *branches, const char *namespace, int depth, struct child *ret_child)
+static bool parse_union(struct parser *parser, const json_t *branches, const char *namespace, int depth,
+                        struct child *ret_child)
 {
     struct node *node = new_node(parser, NODE_UNION, json_array_size(branches));
     size_t i;
     json_t *branch;
     if (!node)
         return false;
-    json_array_foreach(branches, i, branch) {
+    json_array_foreach(branches, i, branch)
+    {
         if (!parse(parser, branch, namespace, depth + 1, &node->children[i]))
             return false;
         const struct node *added = node->children[i].node;
@@ -146,7 +150,8 @@ static bool parse_union(struct parser *parser, const json_t *branches, const cha
         for (size_t before = 0; before < i; before++) {
             const struct node *other = node->children[before].node;
             if (other == added || (other->kind == added->kind && !other->full_name))
-                return fail(parser, "a union with two branches %s", added->full_name ? added->full_name : kind_names[added->kind]);
+                return fail(parser, "a union with two branches %s",
+                            added->full_name ? added->full_name : kind_names[added->kind]);
         }
         node->count = i + 1;
     }
@@ -154,11 +159,13 @@ static bool parse_union(struct parser *parser, const json_t *branches, const cha
     return true;
 }
 
-static bool parse_fields(struct parser *parser, struct node *node, const json_t *fields, const char *namespace, int depth)
+static bool parse_fields(struct parser *parser, struct node *node, const json_t *fields, const char *namespace,
+                         int depth)
 {
     size_t i;
     json_t *field;
-    json_array_foreach(fields, i, field) {
+    json_array_foreach(fields, i, field)
+    {
         const char *name = json_string_value(json_object_get(field, "name"));
         if (!name || !name_is_valid(name, false))
             return fail(parser, "record %s has a field without a good name", node->full_name);
@@ -166,7 +173,8 @@ static bool parse_fields(struct parser *parser, struct node *node, const json_t 
             if (strcmp(node->children[before].name, name) == 0)
                 return fail(parser, "record %s has two fields %s", node->full_name, name);
         node->children[i].name = take_text(parser, "", 0, name);
-        if (!node->children[i].name || !parse(parser, json_object_get(field, "type"), namespace, depth + 1, &node->children[i]))
+        if (!node->children[i].name ||
+            !parse(parser, json_object_get(field, "type"), namespace, depth + 1, &node->children[i]))
             return false;
         node->count = i + 1;
     }
@@ -177,7 +185,8 @@ static bool parse_symbols(struct parser *parser, struct node *node, const json_t
 {
     size_t i;
     json_t *symbol;
-    json_array_foreach(symbols, i, symbol) {
+    json_array_foreach(symbols, i, symbol)
+    {
         const char *word = json_string_value(symbol);
         if (!word || !name_is_valid(word, false))
             return fail(parser, "enum %s has a symbol that is not a name", node->full_name);
@@ -192,8 +201,8 @@ static bool parse_symbols(struct parser *parser, struct node *node, const json_t
     return node->count > 0 || fail(parser, "enum %s has no symbol", node->full_name);
 }
 
-static bool parse_named(struct parser *parser, const json_t *schema, enum node_kind kind, const char *namespace, int depth,
-                        struct child *ret_child)
+static bool parse_named(struct parser *parser, const json_t *schema, enum node_kind kind, const char *namespace,
+                        int depth, struct child *ret_child)
 {
     struct schema_tree *tree = parser->tree;
     const json_t *own = json_object_get(schema, "namespace"), *size = json_object_get(schema, "size");
@@ -202,7 +211,7 @@ static bool parse_named(struct parser *parser, const json_t *schema, enum node_k
     if (!name || !name_is_valid(name, true) || primitive_of(name) >= 0)
         return fail(parser, "a %s without a good name", kind_names[kind]);
     if (json_is_string(own))
-        namespace = json_string_value(own);
+    namespace = json_string_value(own);
     if (*namespace && !name_is_valid(namespace, true))
         return fail(parser, "%s has a namespace that is not a name", name);
     struct node *node = new_node(parser, kind, json_array_size(parts));
@@ -244,7 +253,8 @@ static bool parse_reference(struct parser *parser, const char *word, const char 
     return ret_child->node || fail(parser, "type %.100s is not defined", word);
 }
 
-static bool parse(struct parser *parser, const json_t *schema, const char *namespace, int depth, struct child *ret_child)
+static bool parse(struct parser *parser, const json_t *schema, const char *namespace, int depth,
+                  struct child *ret_child)
 {
     if (depth > SCHEMA_DEPTH_MOST)
         return fail(parser, "it is nested deeper than %d", SCHEMA_DEPTH_MOST);
@@ -263,7 +273,8 @@ static bool parse(struct parser *parser, const json_t *schema, const char *names
             return false;
         node->count = 1;
         ret_child->node = node;
-        return parse(parser, json_object_get(schema, array ? "items" : "values"), namespace, depth + 1, &node->children[0]);
+        return parse(parser, json_object_get(schema, array ? "items" : "values"), namespace, depth + 1,
+                     &node->children[0]);
     }
     if (strcmp(word, "record") == 0 || strcmp(word, "error") == 0)
         return parse_named(parser, schema, NODE_RECORD, namespace, depth, ret_child);
@@ -289,7 +300,8 @@ int schema_tree_parse(const char *json, size_t size, struct schema_tree **ret_tr
     if (!ok) {
         bool memory = !parser.tree || parser.out_of_memory;
         schema_tree_free(parser.tree);
-        return error_set(error, memory ? ERROR_MEMORY : ERROR_INPUT, "schema: %s", memory ? "out of memory" : parser.why);
+        return error_set(error, memory ? ERROR_MEMORY : ERROR_INPUT, "schema: %s",
+                         memory ? "out of memory" : parser.why);
     }
     parser.tree->root = root.node;
     *ret_tree = parser.tree;

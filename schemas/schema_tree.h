@@ -6,20 +6,20 @@
 #include "base/slice.h"
 
 enum node_kind { /* the primitives first, in the order of their names in schema_tree.c */
-    NODE_NULL,
-    NODE_BOOLEAN,
-    NODE_INT,
-    NODE_LONG,
-    NODE_FLOAT,
-    NODE_DOUBLE,
-    NODE_BYTES,
-    NODE_STRING,
-    NODE_RECORD,
-    NODE_ENUM,
-    NODE_FIXED,
-    NODE_ARRAY,
-    NODE_MAP,
-    NODE_UNION
+                 NODE_NULL,
+                 NODE_BOOLEAN,
+                 NODE_INT,
+                 NODE_LONG,
+                 NODE_FLOAT,
+                 NODE_DOUBLE,
+                 NODE_BYTES,
+                 NODE_STRING,
+                 NODE_RECORD,
+                 NODE_ENUM,
+                 NODE_FIXED,
+                 NODE_ARRAY,
+                 NODE_MAP,
+                 NODE_UNION
 };
 
 enum {
@@ -30,9 +30,9 @@ enum {
 
 struct node;
 struct child {
-    const char *name;       /* a field's name, an enum's symbol; NULL for items, values and branches */
+    const char *name;        /* a field's name, an enum's symbol; NULL for items, values and branches */
     const struct node *node; /* NULL for an enum's symbol */
-    bool is_reference;      /* it names a type that is defined elsewhere */
+    bool is_reference;       /* it names a type that is defined elsewhere */
 };
 struct node {
     enum node_kind kind;

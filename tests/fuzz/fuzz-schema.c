@@ -1,5 +1,6 @@
-/* The canonical form of any text: where there is one, it can be parsed again, and from then on it is its own form. (Not at
- * once: a name without a namespace, inside a type that has one, is written without; read again, it takes that one.) */
+/* The canonical form of any text: where there is one, it can be parsed again, and from then on it is its own form. (Not
+ * at once: a name without a namespace, inside a type that has one, is written without; read again, it takes that one.)
+ */
 #include <assert.h>
 #include <stdlib.h>
 

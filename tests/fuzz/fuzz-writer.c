@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             assert(!plan && *error.text);
             continue;
         }
-        enum dead_letter_reason reason = decode_plan_run(plan, body, (size_t)(data + size - body), &event, &storage, &failure);
+        enum dead_letter_reason reason =
+            decode_plan_run(plan, body, (size_t)(data + size - body), &event, &storage, &failure);
         if (reason == LETTER_NONE)
             event_check(&event, 1605837600000, NULL);
         else

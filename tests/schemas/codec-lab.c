@@ -6,9 +6,9 @@
  *   W  size of a writer schema (4 bytes), the schema, a body   {"reason":…,"event":…}
  *   C  a schema: its canonical form                            {"form":…} or {"error":…}
  *   L  a dead letter with the bytes as key and value           {"value":"<hex>"}
- * Texts and bytes are in hex, enums are numbers: nothing is lost on the way. `again` is the event encoded by us; beside it
- * stand the first rule that the event breaks (`violation`, its reason, or null) with Kafka's time 2020-11-20T02:00:00Z, and for
- * the organisational events `digest`, `identity` and `lane`. */
+ * Texts and bytes are in hex, enums are numbers: nothing is lost on the way. `again` is the event encoded by us; beside
+ * it stand the first rule that the event breaks (`violation`, its reason, or null) with Kafka's time
+ * 2020-11-20T02:00:00Z, and for the organisational events `digest`, `identity` and `lane`. */
 #include <avro.h>
 #include <endian.h>
 #include <inttypes.h>
@@ -21,6 +21,9 @@
 
 #define KAFKA_MS INT64_C(1605837600000)
 enum { REQUEST_MOST = 16 * 1024 * 1024, LINE_MOST = 64 * 1024 * 1024 };
+
+static struct decoder *decoder;
+static struct encoder *encoder;
 
 static void die(const char *what)
 {
@@ -76,7 +79,8 @@ static void put_event(struct buffer *out, const struct event *event)
                           (int)event->headcount.reason, event->headcount.delta);
         } else {
             buffer_printf(out, ",\"category\":%d,\"kind\":%d,\"units_before\":%" PRId32 ",\"units_after\":%" PRId32,
-                          (int)event->merger.category, (int)event->merger.kind, event->merger.units_before, event->merger.units_after);
+                          (int)event->merger.category, (int)event->merger.kind, event->merger.units_before,
+                          event->merger.units_after);
             put_units(out, "merged_units", event->merger.merged_units, event->merger.merged_count);
             put_units(out, "resulting_units", event->merger.resulting_units, event->merger.resulting_count);
             put_text(out, "pilot_model", event->merger.pilot_model);
@@ -106,13 +110,9 @@ static void put_judgement(struct buffer *out, const struct event *event)
 
 static void by_decoder(struct buffer *out, enum event_type type, struct slice value)
 {
-    static struct decoder *decoder;
-    static struct encoder *encoder;
     static struct unit_storage storage;
     struct event event;
     bool away;
-    if (!decoder && (decoder_new(NULL, NULL, &decoder, NULL) != 0 || encoder_new(&encoder, NULL) != 0))
-        die("no codec");
     enum dead_letter_reason reason = decoder_decode(decoder, type, value, &event, &storage, NULL, &away);
     put_reason(out, reason);
     if (reason == LETTER_NONE) {
@@ -189,7 +189,8 @@ static void put_avro(struct buffer *out, const char *name, avro_value_t *value)
         buffer_printf(out, "],\"%s_count\":%zu", name, size);
         break;
     case AVRO_UNION:
-        if (avro_value_get_discriminant(value, &branch) == 0 && branch == 1 && avro_value_get_current_branch(value, &part) == 0)
+        if (avro_value_get_discriminant(value, &branch) == 0 && branch == 1 &&
+            avro_value_get_current_branch(value, &part) == 0)
             put_avro(out, name, &part);
         else
             buffer_text_append(out, "null");
@@ -257,11 +258,16 @@ static void canonical(struct buffer *out, struct slice schema)
 
 static void letter(struct buffer *out, struct slice bytes)
 {
-    static struct encoder *encoder;
-    struct dead_letter dead = {.reason = LETTER_BAD_ENCODING, .detail = slice_of("why"), .topic = slice_of("haiphong.unit-mergers"),
-                               .partition = 7, .offset = INT64_C(1) << 40, .timestamp_ms = 1605837600000, .key = bytes, .value = bytes};
+    struct dead_letter dead = {.reason = LETTER_BAD_ENCODING,
+                               .detail = slice_of("why"),
+                               .topic = slice_of("haiphong.unit-mergers"),
+                               .partition = 7,
+                               .offset = INT64_C(1) << 40,
+                               .timestamp_ms = 1605837600000,
+                               .key = bytes,
+                               .value = bytes};
     struct buffer value = BUFFER_BOUNDED(2 * VALUE_SIZE_MOST);
-    if ((!encoder && encoder_new(&encoder, NULL) != 0) || encoder_dead_letter(encoder, &dead, -1, &value, NULL) != 0)
+    if (encoder_dead_letter(encoder, &dead, -1, &value, NULL) != 0)
         die("the encoder failed");
     buffer_text_append(out, "{\"value\":");
     put_hex(out, value.data, value.size);
@@ -273,6 +279,8 @@ int main(void)
 {
     struct buffer out = BUFFER_BOUNDED(LINE_MOST);
     unsigned char head[6];
+    if (decoder_new(NULL, NULL, &decoder, NULL) != 0 || encoder_new(&encoder, NULL) != 0)
+        die("no codec");
     while (fread(head, 1, sizeof head, stdin) == sizeof head) {
         uint32_t size;
         memcpy(&size, head + 2, 4);
@@ -306,10 +314,13 @@ int main(void)
             die("an unknown operation");
         }
         buffer_text_append(&out, "\n");
-        if (buffer_failed(&out) || fwrite(out.data, 1, out.size, stdout) != out.size || (head[0] == 'A' && fflush(stdout) != 0))
+        if (buffer_failed(&out) || fwrite(out.data, 1, out.size, stdout) != out.size ||
+            (head[0] == 'A' && fflush(stdout) != 0))
             die("the answer could not be written");
         free(bytes);
     }
     buffer_free(&out);
+    decoder_free(decoder);
+    encoder_free(encoder);
     return 0;
 }

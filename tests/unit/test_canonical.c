@@ -40,10 +40,10 @@ static void the_specifications_fingerprints(void **state)
         const char *schema;
         int64_t fingerprint;
     } table[] = {
-        {"\"null\"", INT64_C(7195948357588979594)},    {"\"boolean\"", INT64_C(-6970731678124411036)},
-        {"\"int\"", INT64_C(8247732601305521295)},     {"\"long\"", INT64_C(-3434872931120570953)},
-        {"\"float\"", INT64_C(5583340709985441680)},   {"\"double\"", INT64_C(-8181574048448539266)},
-        {"\"bytes\"", INT64_C(5746618253357095269)},   {"\"string\"", INT64_C(-8142146995180207161)},
+        {"\"null\"", INT64_C(7195948357588979594)},  {"\"boolean\"", INT64_C(-6970731678124411036)},
+        {"\"int\"", INT64_C(8247732601305521295)},   {"\"long\"", INT64_C(-3434872931120570953)},
+        {"\"float\"", INT64_C(5583340709985441680)}, {"\"double\"", INT64_C(-8181574048448539266)},
+        {"\"bytes\"", INT64_C(5746618253357095269)}, {"\"string\"", INT64_C(-8142146995180207161)},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         assert_int_equal(crc64_avro(table[i].schema, strlen(table[i].schema)), (uint64_t)table[i].fingerprint);
@@ -58,7 +58,8 @@ static void our_fingerprints_are_those_on_the_wire_for_ever(void **state)
     assert_int_equal(schema_fingerprint(RECORD_PAGE_VISIT), UINT64_C(0x4d9d09d0df4c3088));
     assert_int_equal(schema_fingerprint(RECORD_DEAD_LETTER), UINT64_C(0x4a2f77ef9691cca3));
     expect_form(schema_text(RECORD_PAGE_VISIT),
-                "{\"name\":\"citytotals.PageVisit\",\"type\":\"record\",\"fields\":[{\"name\":\"occurred_at\",\"type\":\"long\"},"
+                "{\"name\":\"citytotals.PageVisit\",\"type\":\"record\",\"fields\":[{\"name\":\"occurred_at\",\"type\":"
+                "\"long\"},"
                 "{\"name\":\"visitor\",\"type\":{\"name\":\"citytotals.Visitor\",\"type\":\"fixed\",\"size\":16}}]}");
 }
 
@@ -77,11 +78,13 @@ static void forms_by_the_rules_of_the_specification(void **state)
                 "{\"name\":\"x.y.foo\",\"type\":\"fixed\",\"size\":15}");
     expect_form("{\"type\":\"fixed\",\"name\":\"a.b.foo\",\"namespace\":\"x.y\",\"size\":0}",
                 "{\"name\":\"a.b.foo\",\"type\":\"fixed\",\"size\":0}");
-    expect_form("{\"doc\":\"d\",\"symbols\":[\"A\",\"B_2\"],\"default\":\"A\",\"type\":\"enum\",\"name\":\"E\",\"namespace\":\"\"}",
+    expect_form("{\"doc\":\"d\",\"symbols\":[\"A\",\"B_2\"],\"default\":\"A\",\"type\":\"enum\",\"name\":\"E\","
+                "\"namespace\":\"\"}",
                 "{\"name\":\"E\",\"type\":\"enum\",\"symbols\":[\"A\",\"B_2\"]}");
     expect_form("{\"name\":\"\\u0045\",\"type\":\"\\u0065num\",\"symbols\":[\"\\u0041\"]}",
                 "{\"name\":\"E\",\"type\":\"enum\",\"symbols\":[\"A\"]}");
-    expect_form("{\"type\":\"error\",\"name\":\"R\",\"fields\":[]}", "{\"name\":\"R\",\"type\":\"record\",\"fields\":[]}");
+    expect_form("{\"type\":\"error\",\"name\":\"R\",\"fields\":[]}",
+                "{\"name\":\"R\",\"type\":\"record\",\"fields\":[]}");
 }
 
 /* A name without dots belongs to the namespace around it; a namespace given with "" ends it; references are full. */
@@ -117,7 +120,8 @@ static void what_is_no_schema_is_refused_with_the_reason(void **state)
     expect_none("\"Foo\"", "type Foo is not defined");
     expect_none("\"union\"", "type union is not defined");
     expect_none("[\"int\",\"int\"]", "two branches int");
-    expect_none("[{\"type\":\"array\",\"items\":\"int\"},{\"type\":\"array\",\"items\":\"long\"}]", "two branches array");
+    expect_none("[{\"type\":\"array\",\"items\":\"int\"},{\"type\":\"array\",\"items\":\"long\"}]",
+                "two branches array");
     expect_none("[\"null\",[\"int\"]]", "union right inside a union");
     expect_none("[{\"type\":\"fixed\",\"name\":\"F\",\"size\":1},\"F\"]", "two branches F");
     expect_none("{\"type\":\"array\"}", "a type is missing");
@@ -129,7 +133,8 @@ static void what_is_no_schema_is_refused_with_the_reason(void **state)
     expect_none("{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"a-b\",\"type\":\"int\"}]}", "good name");
     expect_none("{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"type\":\"int\"}]}", "good name");
     expect_none("{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"a\"}]}", "a type is missing");
-    expect_none("{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"a\",\"type\":\"int\"},{\"name\":\"a\",\"type\":\"int\"}]}",
+    expect_none("{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"a\",\"type\":\"int\"},{\"name\":\"a\","
+                "\"type\":\"int\"}]}",
                 "two fields a");
     expect_none("{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[]}", "no symbol");
     expect_none("{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"A\"]}", "two symbols A");
@@ -139,7 +144,8 @@ static void what_is_no_schema_is_refused_with_the_reason(void **state)
     expect_none("{\"type\":\"fixed\",\"name\":\"F\",\"size\":\"16\"}", "no good size");
     expect_none("{\"type\":\"fixed\",\"name\":\"F\",\"size\":-1}", "no good size");
     expect_none("{\"type\":\"fixed\",\"name\":\"F\",\"size\":2147483648}", "no good size");
-    expect_none("[{\"type\":\"fixed\",\"name\":\"F\",\"size\":1},{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}]", "defined twice");
+    expect_none("[{\"type\":\"fixed\",\"name\":\"F\",\"size\":1},{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}]",
+                "defined twice");
     expect_none("\"\xff\"", "line 1");
     expect_none("\"a\\u0000\"", "line 1");
 }
@@ -197,9 +203,11 @@ static void a_full_name_of_511_bytes_is_a_good_reference_in_a_long_namespace(voi
     full[250] = '.';
     full[511] = '\0';
     snprintf(schema, sizeof schema,
-             "{\"type\":\"record\",\"name\":\"%s\",\"fields\":[{\"name\":\"f\",\"type\":[\"null\",\"%s\"]}]}", full, full);
+             "{\"type\":\"record\",\"name\":\"%s\",\"fields\":[{\"name\":\"f\",\"type\":[\"null\",\"%s\"]}]}", full,
+             full);
     snprintf(form, sizeof form,
-             "{\"name\":\"%s\",\"type\":\"record\",\"fields\":[{\"name\":\"f\",\"type\":[\"null\",\"%s\"]}]}", full, full);
+             "{\"name\":\"%s\",\"type\":\"record\",\"fields\":[{\"name\":\"f\",\"type\":[\"null\",\"%s\"]}]}", full,
+             full);
     expect_form(schema, form);
     expect_form(form, form);
 }

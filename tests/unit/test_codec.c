@@ -1,5 +1,5 @@
-/* Framings, the encoder, and the decoding plan on good and malformed bytes: numbers, unions, enums, lists, ends, bounds,
- * and which reason comes first. Writers with another schema than ours are in test_codec_writers.c. */
+/* Framings, the encoder, and the decoding plan on good and malformed bytes: numbers, unions, enums, lists, ends,
+ * bounds, and which reason comes first. Writers with another schema than ours are in test_codec_writers.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -78,11 +78,13 @@ static enum dead_letter_reason decode(enum event_type type, const struct buffer 
     return decode_as(type, last, value->size);
 }
 
-static void expect_wrong(enum event_type type, struct buffer *value, enum dead_letter_reason reason, const char *field, const char *what)
+static void expect_wrong(enum event_type type, struct buffer *value, enum dead_letter_reason reason, const char *field,
+                         const char *what)
 {
     enum dead_letter_reason found = decode(type, value);
     if (found != reason || (field && strcmp(failure.field, field) != 0) || (what && strcmp(failure.what, what) != 0))
-        fail_msg("%s, byte %zu, field %s: %s", dead_letter_reason_name(found), failure.offset, failure.field, failure.what);
+        fail_msg("%s, byte %zu, field %s: %s", dead_letter_reason_name(found), failure.offset, failure.field,
+                 failure.what);
     buffer_free(value);
 }
 
@@ -181,7 +183,8 @@ static void every_field_arrives(void **state)
 static void a_present_text_may_be_empty_and_is_not_null(void **state)
 {
     (void)state;
-    struct event event = {.type = EVENT_HEADCOUNT_CHANGE, .source = TEXT("a"), .agency = TEXT("a"), .decision = TEXT("")};
+    struct event event = {
+        .type = EVENT_HEADCOUNT_CHANGE, .source = TEXT("a"), .agency = TEXT("a"), .decision = TEXT("")};
     struct buffer value = BUFFER_BOUNDED(BODY_MOST);
     assert_int_equal(encoder_event(encoder, &event, -1, &value, NULL), 0);
     assert_int_equal(decode(EVENT_HEADCOUNT_CHANGE, &value), LETTER_NONE);
@@ -298,13 +301,16 @@ static void framings_that_are_none_are_bad(void **state)
 {
     (void)state;
     assert_int_equal(decode_as(EVENT_PAGE_VISIT, NULL, 0), LETTER_BAD_FRAMING);
-    static const char *const bad[] = {"", "\xc3", "\xc3\x01", "\xc3\x01\x02\x03\x04\x05\x06\x07\x08", "\xc3\x02 0123456789", "{\"a\":1}", "\x01 0123456789"};
+    static const char *const bad[] = {
+        "",          "\xc3",           "\xc3\x01", "\xc3\x01\x02\x03\x04\x05\x06\x07\x08", "\xc3\x02 0123456789",
+        "{\"a\":1}", "\x01 0123456789"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(decode_as(EVENT_PAGE_VISIT, bad[i], strlen(bad[i])), LETTER_BAD_FRAMING);
     for (size_t size = 1; size < 5; size++)
         assert_int_equal(decode_as(EVENT_PAGE_VISIT, "\0\0\0\0", size), LETTER_BAD_FRAMING);
     assert_int_equal(decode_as(EVENT_PAGE_VISIT, "\0\0\0\0\1", 5), LETTER_UNKNOWN_SCHEMA); /* no registry here */
-    assert_int_equal(decode_as(EVENT_PAGE_VISIT, "\xc3\x01\x02\x03\x04\x05\x06\x07\x08\x09", 10), LETTER_UNKNOWN_SCHEMA);
+    assert_int_equal(decode_as(EVENT_PAGE_VISIT, "\xc3\x01\x02\x03\x04\x05\x06\x07\x08\x09", 10),
+                     LETTER_UNKNOWN_SCHEMA);
 }
 
 static void another_records_value_is_unknown_schema(void **state)
@@ -486,10 +492,12 @@ static void a_block_is_as_long_as_it_says(void **state)
             assert_int_equal(decode(EVENT_UNIT_MERGER, &value), LETTER_NONE);
             buffer_free(&value);
         } else {
-            expect_wrong(EVENT_UNIT_MERGER, &value, LETTER_BAD_ENCODING, "merged_units", "a list's block is not as long as it says");
+            expect_wrong(EVENT_UNIT_MERGER, &value, LETTER_BAD_ENCODING, "merged_units",
+                         "a list's block is not as long as it says");
         }
     }
-    static const int64_t heads[][2] = {{INT64_MIN, 4}, {-1, -1}, {-1, 1000}, {-1, INT64_MAX}, {1000, 0}, {INT64_MAX, 0}, {-INT64_MAX, 4}};
+    static const int64_t heads[][2] = {{INT64_MIN, 4}, {-1, -1},       {-1, 1000},     {-1, INT64_MAX},
+                                       {1000, 0},      {INT64_MAX, 0}, {-INT64_MAX, 4}};
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         struct buffer value = merger_head();
         put(&value, heads[i][0]);
@@ -504,23 +512,32 @@ static void a_block_is_as_long_as_it_says(void **state)
 static void items_past_256_are_counted_and_not_stored(void **state)
 {
     (void)state;
-    struct buffer value = merger_head();
-    put(&value, 5000);
-    for (int i = 0; i < 5000; i++)
-        put_unit(&value, "a", i == 255 ? "last" : "x");
-    put(&value, 0);
-    put(&value, 1);
-    put_unit(&value, "r", "R");
-    put(&value, 0);
-    put_nulls(&value, 4);
-    memset(&storage, 0, sizeof storage);
-    assert_int_equal(decode(EVENT_UNIT_MERGER, &value), LETTER_NONE);
-    assert_int_equal(got.merger.merged_count, 5000);
-    assert_true(slice_equal(got.merger.merged_units[255].name, TEXT("last")));
-    assert_int_equal(got.merger.resulting_count, 1);
-    assert_true(slice_equal(got.merger.resulting_units[0].name, TEXT("R")));
-    assert_null(storage.resulting[1].id.data);
-    buffer_free(&value);
+    for (int many = 257; many <= 5000; many += 4743) {
+        for (int which = 0; which < 2; which++) { /* the first list or the second is the long one */
+            static struct {
+                struct unit_storage storage;
+                struct unit after;
+            } place;
+            struct buffer value = merger_head();
+            bool away;
+            put_nulls(&value, which);
+            put(&value, many);
+            for (int i = 0; i < many; i++)
+                put_unit(&value, "a", i == 255 ? "last" : "x");
+            put_nulls(&value, which ? 5 : 6);
+            memset(&place, 0, sizeof place);
+            assert_int_equal(decoder_decode(decoder, EVENT_UNIT_MERGER, (struct slice){value.data, value.size}, &got,
+                                            &place.storage, &failure, &away),
+                             LETTER_NONE);
+            assert_int_equal(which ? got.merger.resulting_count : got.merger.merged_count, many);
+            assert_int_equal(which ? got.merger.merged_count : got.merger.resulting_count, 0);
+            const struct unit *units = which ? got.merger.resulting_units : got.merger.merged_units;
+            assert_true(slice_equal(units[255].name, TEXT("last")));
+            assert_null(which ? place.storage.merged[0].id.data : place.storage.resulting[0].id.data);
+            assert_null(place.after.id.data);
+            buffer_free(&value);
+        }
+    }
 }
 
 static int make(void **state)

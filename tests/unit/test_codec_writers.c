@@ -1,5 +1,5 @@
-/* Writers with another schema than ours: what resolves by the specification's rules is read, the rest is unknown_schema,
- * no schema makes the compiler or the walk run long or deep. */
+/* Writers with another schema than ours: what resolves by the specification's rules is read, the rest is
+ * unknown_schema, no schema makes the compiler or the walk run long or deep. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,9 +13,10 @@
 #include "schemas/codec.h"
 
 #define TEXT(literal) ((struct slice){literal, sizeof(literal) - 1})
-#define OCCURRED "{\"name\":\"occurred_at\",\"type\":\"long\"}"
-#define VISITOR "{\"name\":\"visitor\",\"type\":{\"type\":\"fixed\",\"name\":\"Visitor\",\"size\":16}}"
-#define VISIT(fields) "{\"type\":\"record\",\"name\":\"PageVisit\",\"namespace\":\"citytotals\",\"fields\":[" fields "]}"
+#define OCCURRED      "{\"name\":\"occurred_at\",\"type\":\"long\"}"
+#define VISITOR       "{\"name\":\"visitor\",\"type\":{\"type\":\"fixed\",\"name\":\"Visitor\",\"size\":16}}"
+#define VISIT(fields)                                                                                                  \
+    "{\"type\":\"record\",\"name\":\"PageVisit\",\"namespace\":\"citytotals\",\"fields\":[" fields "]}"
 #define BYTES_16 "0123456789abcdef"
 
 static struct unit_storage storage;
@@ -61,7 +62,8 @@ static enum dead_letter_reason run_visit(const char *fields, const void *bytes, 
 }
 /* `bytes` (a literal) hold occurred_at 1 and visitor BYTES_16 in the way of the fields. */
 #define EXPECT_VISIT(fields, bytes) assert_int_equal(run_visit(VISIT(fields), bytes, sizeof(bytes) - 1), LETTER_NONE)
-#define EXPECT_BAD(fields, bytes) assert_int_equal(run_visit(VISIT(fields), bytes, sizeof(bytes) - 1), LETTER_BAD_ENCODING)
+#define EXPECT_BAD(fields, bytes)                                                                                      \
+    assert_int_equal(run_visit(VISIT(fields), bytes, sizeof(bytes) - 1), LETTER_BAD_ENCODING)
 #define ADDED(type) OCCURRED ",{\"name\":\"added\",\"type\":" type "}," VISITOR
 
 static void fields_go_by_name_whatever_their_order(void **state)
@@ -70,7 +72,8 @@ static void fields_go_by_name_whatever_their_order(void **state)
     EXPECT_VISIT(OCCURRED "," VISITOR, "\x02" BYTES_16);
     EXPECT_VISIT(VISITOR "," OCCURRED, BYTES_16 "\x02");
     /* records, enums and fixeds resolve by their names without the namespace */
-    assert_int_equal(run_visit("{\"type\":\"record\",\"name\":\"com.example.PageVisit\",\"fields\":[" OCCURRED "," VISITOR "]}",
+    assert_int_equal(run_visit("{\"type\":\"record\",\"name\":\"com.example.PageVisit\",\"fields\":[" OCCURRED
+                               "," VISITOR "]}",
                                "\x02" BYTES_16, 17),
                      LETTER_NONE);
 }
@@ -84,23 +87,38 @@ static void fields_of_any_type_that_are_not_ours_are_skipped(void **state)
     EXPECT_VISIT(ADDED("\"int\""), "\x02\xff\xff\xff\xff\x0f" BYTES_16);
     EXPECT_BAD(ADDED("\"int\""), "\x02\xff\xff\xff\xff\x1f" BYTES_16);
     EXPECT_VISIT(ADDED("\"long\""), "\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" BYTES_16);
-    EXPECT_VISIT(ADDED("\"float\""), "\x02" "1234" BYTES_16);
-    EXPECT_VISIT(ADDED("\"double\""), "\x02" "12345678" BYTES_16);
-    EXPECT_VISIT(ADDED("\"bytes\""), "\x02\x06" "abc" BYTES_16);
-    EXPECT_VISIT(ADDED("\"string\""), "\x02\x06" "abc" BYTES_16);
-    EXPECT_BAD(ADDED("\"string\""), "\x02\x01" "abc" BYTES_16);
-    EXPECT_VISIT(ADDED("{\"type\":\"fixed\",\"name\":\"F\",\"size\":3}"), "\x02" "abc" BYTES_16);
+    EXPECT_VISIT(ADDED("\"float\""), "\x02"
+                                     "1234" BYTES_16);
+    EXPECT_VISIT(ADDED("\"double\""), "\x02"
+                                      "12345678" BYTES_16);
+    EXPECT_VISIT(ADDED("\"bytes\""), "\x02\x06"
+                                     "abc" BYTES_16);
+    EXPECT_VISIT(ADDED("\"string\""), "\x02\x06"
+                                      "abc" BYTES_16);
+    EXPECT_BAD(ADDED("\"string\""), "\x02\x01"
+                                    "abc" BYTES_16);
+    EXPECT_VISIT(ADDED("{\"type\":\"fixed\",\"name\":\"F\",\"size\":3}"), "\x02"
+                                                                          "abc" BYTES_16);
     EXPECT_VISIT(ADDED("{\"type\":\"fixed\",\"name\":\"F\",\"size\":0}"), "\x02" BYTES_16);
     EXPECT_VISIT(ADDED("{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"]}"), "\x02\x02" BYTES_16);
     EXPECT_BAD(ADDED("{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"]}"), "\x02\x04" BYTES_16);
     EXPECT_VISIT(ADDED("[\"null\",\"int\",\"string\"]"), "\x02\x04\x02z" BYTES_16);
     EXPECT_VISIT(ADDED("[\"null\",\"int\",\"string\"]"), "\x02\x00" BYTES_16);
     EXPECT_BAD(ADDED("[\"null\",\"int\",\"string\"]"), "\x02\x06" BYTES_16);
-    EXPECT_VISIT(ADDED("{\"type\":\"array\",\"items\":\"string\"}"), "\x02\x04\x02" "a\x02" "b\x01\x04\x02" "c\x00" BYTES_16);
-    EXPECT_VISIT(ADDED("{\"type\":\"map\",\"values\":[\"null\",\"int\"]}"), "\x02\x03\x0e\x02" "a\x00\x02" "b\x02\x07\x00" BYTES_16);
-    EXPECT_BAD(ADDED("{\"type\":\"map\",\"values\":[\"null\",\"int\"]}"), "\x02\x03\x0c\x02" "a\x00\x02" "b\x02\x07\x00" BYTES_16);
-    EXPECT_VISIT(ADDED("{\"type\":\"array\",\"items\":{\"type\":\"array\",\"items\":\"int\"}}"), "\x02\x04\x02\x02\x00\x00\x00" BYTES_16);
-    EXPECT_VISIT(ADDED("{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"visitor\",\"type\":\"int\"},{\"name\":\"x\",\"type\":\"string\"}]}"),
+    EXPECT_VISIT(ADDED("{\"type\":\"array\",\"items\":\"string\"}"), "\x02\x04\x02"
+                                                                     "a\x02"
+                                                                     "b\x01\x04\x02"
+                                                                     "c\x00" BYTES_16);
+    EXPECT_VISIT(ADDED("{\"type\":\"map\",\"values\":[\"null\",\"int\"]}"), "\x02\x03\x0e\x02"
+                                                                            "a\x00\x02"
+                                                                            "b\x02\x07\x00" BYTES_16);
+    EXPECT_BAD(ADDED("{\"type\":\"map\",\"values\":[\"null\",\"int\"]}"), "\x02\x03\x0c\x02"
+                                                                          "a\x00\x02"
+                                                                          "b\x02\x07\x00" BYTES_16);
+    EXPECT_VISIT(ADDED("{\"type\":\"array\",\"items\":{\"type\":\"array\",\"items\":\"int\"}}"),
+                 "\x02\x04\x02\x02\x00\x00\x00" BYTES_16);
+    EXPECT_VISIT(ADDED("{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"visitor\",\"type\":\"int\"},{"
+                       "\"name\":\"x\",\"type\":\"string\"}]}"),
                  "\x02\x05\x02q" BYTES_16);
 }
 
@@ -108,8 +126,10 @@ static void fields_of_any_type_that_are_not_ours_are_skipped(void **state)
 static void arrays_of_nothing_cost_nothing(void **state)
 {
     (void)state;
-    EXPECT_VISIT(ADDED("{\"type\":\"array\",\"items\":\"null\"}"), "\x02\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00" BYTES_16);
-    EXPECT_VISIT(ADDED("{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"n\",\"type\":\"null\"}]}}"),
+    EXPECT_VISIT(ADDED("{\"type\":\"array\",\"items\":\"null\"}"),
+                 "\x02\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00" BYTES_16);
+    EXPECT_VISIT(ADDED("{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"n\","
+                       "\"type\":\"null\"}]}}"),
                  "\x02\x05\x00\x02\x00" BYTES_16);
     EXPECT_BAD(ADDED("{\"type\":\"array\",\"items\":\"null\"}"), "\x02\x05\x02\x00" BYTES_16);
     enum { BLOCKS = 60000 };
@@ -137,11 +157,19 @@ static void numbers_are_promoted_and_unions_resolved(void **state)
     assert_string_equal(failure.what, "a union branch that our schema has no place for");
     EXPECT_VISIT(OCCURRED_AS("[\"string\",\"int\",\"long\"]"), "\x02\x02" BYTES_16);
     EXPECT_VISIT(OCCURRED_AS("[\"string\",\"int\",\"long\"]"), "\x04\x02" BYTES_16);
-    EXPECT_BAD(OCCURRED_AS("[\"string\",\"int\",\"long\"]"), "\x00\x02" "1" BYTES_16);
-    static const char *const never[] = {"\"float\"", "\"double\"", "\"string\"", "\"null\"", "\"boolean\"", "[\"null\",\"string\"]",
-                                        "{\"type\":\"array\",\"items\":\"long\"}", "{\"type\":\"map\",\"values\":\"long\"}",
+    EXPECT_BAD(OCCURRED_AS("[\"string\",\"int\",\"long\"]"), "\x00\x02"
+                                                             "1" BYTES_16);
+    static const char *const never[] = {"\"float\"",
+                                        "\"double\"",
+                                        "\"string\"",
+                                        "\"null\"",
+                                        "\"boolean\"",
+                                        "[\"null\",\"string\"]",
+                                        "{\"type\":\"array\",\"items\":\"long\"}",
+                                        "{\"type\":\"map\",\"values\":\"long\"}",
                                         "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\"]}",
-                                        "{\"type\":\"record\",\"name\":\"R\",\"fields\":[]}", "[]"};
+                                        "{\"type\":\"record\",\"name\":\"R\",\"fields\":[]}",
+                                        "[]"};
     for (size_t i = 0; i < sizeof never / sizeof *never; i++) {
         char writer[512];
         snprintf(writer, sizeof writer, VISIT("{\"name\":\"occurred_at\",\"type\":%s}," VISITOR), never[i]);
@@ -154,15 +182,22 @@ static void a_field_that_is_missing_needs_our_default(void **state)
     (void)state;
     expect_refused(VISIT(OCCURRED), RECORD_PAGE_VISIT, "it has no field visitor");
     expect_refused(VISIT(VISITOR), RECORD_PAGE_VISIT, "it has no field occurred_at");
-    expect_refused(VISIT(OCCURRED "," "{\"name\":\"visitor\",\"type\":{\"type\":\"fixed\",\"name\":\"Visitor\",\"size\":15}}"),
+    expect_refused(VISIT(OCCURRED
+                         ","
+                         "{\"name\":\"visitor\",\"type\":{\"type\":\"fixed\",\"name\":\"Visitor\",\"size\":15}}"),
                    RECORD_PAGE_VISIT, "field visitor");
-    expect_refused(VISIT(OCCURRED "," "{\"name\":\"visitor\",\"type\":{\"type\":\"fixed\",\"name\":\"Other\",\"size\":16}}"),
+    expect_refused(VISIT(OCCURRED
+                         ","
+                         "{\"name\":\"visitor\",\"type\":{\"type\":\"fixed\",\"name\":\"Other\",\"size\":16}}"),
                    RECORD_PAGE_VISIT, "field visitor");
-    expect_refused(VISIT(OCCURRED "," "{\"name\":\"visitor\",\"type\":\"bytes\"}"), RECORD_PAGE_VISIT, "field visitor");
-    expect_refused("{\"type\":\"record\",\"name\":\"PageVisits\",\"fields\":[" OCCURRED "," VISITOR "]}", RECORD_PAGE_VISIT,
-                   "not a record PageVisit");
+    expect_refused(VISIT(OCCURRED ","
+                                  "{\"name\":\"visitor\",\"type\":\"bytes\"}"),
+                   RECORD_PAGE_VISIT, "field visitor");
+    expect_refused("{\"type\":\"record\",\"name\":\"PageVisits\",\"fields\":[" OCCURRED "," VISITOR "]}",
+                   RECORD_PAGE_VISIT, "not a record PageVisit");
     expect_refused("\"long\"", RECORD_PAGE_VISIT, "not a record PageVisit");
-    expect_refused("{\"type\":\"enum\",\"name\":\"PageVisit\",\"symbols\":[\"A\"]}", RECORD_PAGE_VISIT, "not a record PageVisit");
+    expect_refused("{\"type\":\"enum\",\"name\":\"PageVisit\",\"symbols\":[\"A\"]}", RECORD_PAGE_VISIT,
+                   "not a record PageVisit");
     expect_refused("{", RECORD_PAGE_VISIT, "line 1");
 }
 
@@ -170,7 +205,8 @@ static void a_field_that_is_missing_needs_our_default(void **state)
 static const char other_headcount[] =
     "{\"type\":\"record\",\"name\":\"HeadcountChange\",\"fields\":["
     "{\"name\":\"delta\",\"type\":\"int\"},"
-    "{\"name\":\"reason\",\"type\":{\"type\":\"enum\",\"name\":\"x.HeadcountReason\",\"symbols\":[\"sabbatical\",\"retired\",\"baseline\"]}},"
+    "{\"name\":\"reason\",\"type\":{\"type\":\"enum\",\"name\":\"x.HeadcountReason\",\"symbols\":[\"sabbatical\","
+    "\"retired\",\"baseline\"]}},"
     "{\"name\":\"sector\",\"type\":[\"null\",{\"type\":\"enum\",\"name\":\"Sector\",\"symbols\":[\"commune\"]}]},"
     "{\"name\":\"agency\",\"type\":\"bytes\"},"
     "{\"name\":\"effective_date\",\"type\":\"int\"},"
@@ -183,8 +219,13 @@ static void enums_go_by_symbol_and_defaults_fill_what_is_missing(void **state)
 {
     (void)state;
     struct decode_plan *plan = plan_of(other_headcount, RECORD_HEADCOUNT_CHANGE);
-    char bytes[] = "\x05\x02\x02\x00\x02" "a\x06\x08\x02\x02" "s" "0123456789abcdef" "ABCDEFGHIJKLMNOP";
-    assert_int_equal(decode_plan_run(plan, (const uint8_t *)bytes, sizeof bytes - 1, &got, &storage, &failure), LETTER_NONE);
+    char bytes[] = "\x05\x02\x02\x00\x02"
+                   "a\x06\x08\x02\x02"
+                   "s"
+                   "0123456789abcdef"
+                   "ABCDEFGHIJKLMNOP";
+    assert_int_equal(decode_plan_run(plan, (const uint8_t *)bytes, sizeof bytes - 1, &got, &storage, &failure),
+                     LETTER_NONE);
     assert_int_equal(got.headcount.delta, -3);
     assert_int_equal(got.headcount.reason, REASON_RETIRED);
     assert_int_equal(got.headcount.sector, SECTOR_COMMUNE);
@@ -195,48 +236,62 @@ static void enums_go_by_symbol_and_defaults_fill_what_is_missing(void **state)
     assert_true(got.has_reverses);
     assert_memory_equal(got.reverses.bytes, "ABCDEFGHIJKLMNOP", 16);
     bytes[1] = 0; /* a symbol that we do not have, and no default for it */
-    assert_int_equal(decode_plan_run(plan, (const uint8_t *)bytes, sizeof bytes - 1, &got, &storage, &failure), LETTER_BAD_ENCODING);
+    assert_int_equal(decode_plan_run(plan, (const uint8_t *)bytes, sizeof bytes - 1, &got, &storage, &failure),
+                     LETTER_BAD_ENCODING);
     assert_string_equal(failure.what, "an enum symbol that is not ours");
     assert_string_equal(failure.field, "reason");
     decode_plan_free(plan);
     expect_refused(other_headcount, RECORD_UNIT_MERGER, "not a record UnitMerger");
 }
 
-#define MERGER_FIELDS                                                                                                    \
-    "{\"name\":\"event_id\",\"type\":{\"type\":\"fixed\",\"name\":\"EventId\",\"size\":16}},"                             \
-    "{\"name\":\"source\",\"type\":\"string\"},{\"name\":\"occurred_at\",\"type\":\"long\"},"                             \
-    "{\"name\":\"effective_date\",\"type\":\"int\"},{\"name\":\"agency\",\"type\":\"string\"},"                           \
-    "{\"name\":\"category\",\"type\":{\"type\":\"enum\",\"name\":\"UnitCategory\",\"symbols\":[\"commune\"]}},"           \
-    "{\"name\":\"kind\",\"type\":{\"type\":\"enum\",\"name\":\"MergerKind\",\"symbols\":[\"merger\"]}},"                  \
+#define MERGER_FIELDS                                                                                                  \
+    "{\"name\":\"event_id\",\"type\":{\"type\":\"fixed\",\"name\":\"EventId\",\"size\":16}},"                          \
+    "{\"name\":\"source\",\"type\":\"string\"},{\"name\":\"occurred_at\",\"type\":\"long\"},"                          \
+    "{\"name\":\"effective_date\",\"type\":\"int\"},{\"name\":\"agency\",\"type\":\"string\"},"                        \
+    "{\"name\":\"category\",\"type\":{\"type\":\"enum\",\"name\":\"UnitCategory\",\"symbols\":[\"commune\"]}},"        \
+    "{\"name\":\"kind\",\"type\":{\"type\":\"enum\",\"name\":\"MergerKind\",\"symbols\":[\"merger\"]}},"               \
     "{\"name\":\"units_before\",\"type\":\"int\"},{\"name\":\"units_after\",\"type\":\"int\"}"
-#define MERGER_BYTES BYTES_16 "\x02s\x02\x02\x02" "a\x00\x00\x12\x06"
+#define MERGER_BYTES                                                                                                   \
+    BYTES_16 "\x02s\x02\x02\x02"                                                                                       \
+             "a\x00\x00\x12\x06"
 
 /* Units whose record has fields more, in another order, and lists of its own. */
 static void lists_of_units_resolve_within(void **state)
 {
     (void)state;
     struct decode_plan *plan = plan_of(
-        "{\"type\":\"record\",\"name\":\"UnitMerger\",\"fields\":[" MERGER_FIELDS ",{\"name\":\"resulting_units\",\"type\":"
+        "{\"type\":\"record\",\"name\":\"UnitMerger\",\"fields\":[" MERGER_FIELDS
+        ",{\"name\":\"resulting_units\",\"type\":"
         "{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"Unit\",\"fields\":[{\"name\":\"tags\",\"type\":"
-        "{\"type\":\"array\",\"items\":\"int\"}},{\"name\":\"name\",\"type\":\"bytes\"},{\"name\":\"id\",\"type\":\"string\"}]}}}]}",
+        "{\"type\":\"array\",\"items\":\"int\"}},{\"name\":\"name\",\"type\":\"bytes\"},{\"name\":\"id\",\"type\":"
+        "\"string\"}]}}}]}",
         RECORD_UNIT_MERGER);
-    static const char bytes[] = MERGER_BYTES "\x04" "\x04\x02\x02\x00\x02N\x04" "i1" "\x00\x02M\x04" "i2" "\x00";
-    assert_int_equal(decode_plan_run(plan, (const uint8_t *)bytes, sizeof bytes - 1, &got, &storage, &failure), LETTER_NONE);
+    static const char bytes[] = MERGER_BYTES "\x04"
+                                             "\x04\x02\x02\x00\x02N\x04"
+                                             "i1"
+                                             "\x00\x02M\x04"
+                                             "i2"
+                                             "\x00";
+    assert_int_equal(decode_plan_run(plan, (const uint8_t *)bytes, sizeof bytes - 1, &got, &storage, &failure),
+                     LETTER_NONE);
     assert_int_equal(got.merger.category, CATEGORY_COMMUNE);
     assert_int_equal(got.merger.kind, KIND_MERGER);
     assert_int_equal(got.merger.merged_count, 0);
     assert_null(got.merger.pilot_model.data);
     assert_int_equal(got.merger.resulting_count, 2);
-    assert_true(slice_equal(got.merger.resulting_units[0].id, TEXT("i1")) && slice_equal(got.merger.resulting_units[0].name, TEXT("N")));
-    assert_true(slice_equal(got.merger.resulting_units[1].id, TEXT("i2")) && slice_equal(got.merger.resulting_units[1].name, TEXT("M")));
+    assert_true(slice_equal(got.merger.resulting_units[0].id, TEXT("i1")) &&
+                slice_equal(got.merger.resulting_units[0].name, TEXT("N")));
+    assert_true(slice_equal(got.merger.resulting_units[1].id, TEXT("i2")) &&
+                slice_equal(got.merger.resulting_units[1].name, TEXT("M")));
     decode_plan_free(plan);
     expect_refused("{\"type\":\"record\",\"name\":\"UnitMerger\",\"fields\":[" MERGER_FIELDS
                    ",{\"name\":\"merged_units\",\"type\":{\"type\":\"array\",\"items\":\"string\"}}]}",
                    RECORD_UNIT_MERGER, "field merged_units");
-    expect_refused("{\"type\":\"record\",\"name\":\"UnitMerger\",\"fields\":[" MERGER_FIELDS
-                   ",{\"name\":\"merged_units\",\"type\":{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"Unit\","
-                   "\"fields\":[{\"name\":\"id\",\"type\":\"string\"}]}}}]}",
-                   RECORD_UNIT_MERGER, "it has no field name");
+    expect_refused(
+        "{\"type\":\"record\",\"name\":\"UnitMerger\",\"fields\":[" MERGER_FIELDS
+        ",{\"name\":\"merged_units\",\"type\":{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"Unit\","
+        "\"fields\":[{\"name\":\"id\",\"type\":\"string\"}]}}}]}",
+        RECORD_UNIT_MERGER, "it has no field name");
 }
 
 /* Two types of the same last name: a reference means the one of its own namespace. */
@@ -253,15 +308,19 @@ static void names_resolve_in_their_namespace(void **state)
 static void bounds_hold_for_every_schema(void **state)
 {
     (void)state;
-    expect_refused(VISIT(ADDED("{\"type\":\"record\",\"name\":\"L\",\"fields\":[{\"name\":\"next\",\"type\":[\"null\",\"L\"]}]}")),
+    expect_refused(
+        VISIT(ADDED("{\"type\":\"record\",\"name\":\"L\",\"fields\":[{\"name\":\"next\",\"type\":[\"null\",\"L\"]}]}")),
+        RECORD_PAGE_VISIT, "holds itself");
+    expect_refused(VISIT(OCCURRED "," VISITOR ",{\"name\":\"again\",\"type\":[\"null\",\"PageVisit\"]}"),
                    RECORD_PAGE_VISIT, "holds itself");
-    expect_refused(VISIT(OCCURRED "," VISITOR ",{\"name\":\"again\",\"type\":[\"null\",\"PageVisit\"]}"), RECORD_PAGE_VISIT, "holds itself");
-    expect_refused(VISIT(ADDED("{\"type\":\"fixed\",\"name\":\"F\",\"size\":3},{\"name\":\"added\",\"type\":\"F\"}")), RECORD_PAGE_VISIT, "");
+    expect_refused(VISIT(ADDED("{\"type\":\"fixed\",\"name\":\"F\",\"size\":3},{\"name\":\"added\",\"type\":\"F\"}")),
+                   RECORD_PAGE_VISIT, "");
     char *text = malloc(SCHEMA_TEXT_MOST * 2);
     assert_non_null(text);
     /* lists eight deep are read, nine are not */
     for (int deep = 8; deep <= 9; deep++) {
-        size_t at = (size_t)sprintf(text, "{\"type\":\"record\",\"name\":\"PageVisit\",\"fields\":[" OCCURRED "," VISITOR ",{\"name\":\"a\",\"type\":");
+        size_t at = (size_t)sprintf(text, "{\"type\":\"record\",\"name\":\"PageVisit\",\"fields\":[" OCCURRED
+                                          "," VISITOR ",{\"name\":\"a\",\"type\":");
         for (int i = 0; i < deep; i++)
             at += (size_t)sprintf(text + at, "{\"type\":\"array\",\"items\":");
         at += (size_t)sprintf(text + at, "\"int\"");
@@ -269,15 +328,20 @@ static void bounds_hold_for_every_schema(void **state)
             text[at++] = '}';
         sprintf(text + at, "}]}");
         if (deep == 8)
-            assert_int_equal(run_visit(text, "\x02" BYTES_16 "\x02\x02\x02\x02\x02\x02\x02\x02\x05\0\0\0\0\0\0\0\0", 34), LETTER_NONE);
+            assert_int_equal(
+                run_visit(text, "\x02" BYTES_16 "\x02\x02\x02\x02\x02\x02\x02\x02\x05\0\0\0\0\0\0\0\0", 34),
+                LETTER_NONE);
         else
             expect_refused(text, RECORD_PAGE_VISIT, "nested deeper than 8");
     }
     /* records that hold twenty of the next: 20^k fields, with a null at the end, in unions or not */
     for (int unions = 0; unions < 2; unions++) {
-        size_t at = (size_t)sprintf(text, "{\"type\":\"record\",\"name\":\"PageVisit\",\"fields\":[" OCCURRED "," VISITOR);
+        size_t at =
+            (size_t)sprintf(text, "{\"type\":\"record\",\"name\":\"PageVisit\",\"fields\":[" OCCURRED "," VISITOR);
         for (int level = 0; level < 8; level++) {
-            at += (size_t)sprintf(text + at, ",{\"name\":\"l%d\",\"type\":{\"type\":\"record\",\"name\":\"R%d\",\"fields\":[", level, level);
+            at += (size_t)sprintf(text + at,
+                                  ",{\"name\":\"l%d\",\"type\":{\"type\":\"record\",\"name\":\"R%d\",\"fields\":[",
+                                  level, level);
             for (int i = 0; i < 20; i++) {
                 const char *format = level == 0 ? "%s{\"name\":\"f%d\",\"type\":\"null\"}"
                                      : unions   ? "%s{\"name\":\"f%d\",\"type\":[\"null\",\"R%d\"]}"
@@ -292,7 +356,8 @@ static void bounds_hold_for_every_schema(void **state)
         sprintf(text + at, "]}");
         expect_refused(text, RECORD_PAGE_VISIT, "it ");
     }
-    size_t at = (size_t)sprintf(text, "{\"type\":\"record\",\"name\":\"PageVisit\",\"fields\":[" OCCURRED "," VISITOR ",{\"name\":\"u\",\"type\":[\"null\"");
+    size_t at = (size_t)sprintf(text, "{\"type\":\"record\",\"name\":\"PageVisit\",\"fields\":[" OCCURRED "," VISITOR
+                                      ",{\"name\":\"u\",\"type\":[\"null\"");
     for (int i = 0; i < 64; i++)
         at += (size_t)sprintf(text + at, ",{\"type\":\"fixed\",\"name\":\"F%d\",\"size\":1}", i);
     sprintf(text + at, "]}]}");
@@ -318,7 +383,8 @@ static enum schema_lookup look_up(void *context, uint32_t id, const char **ret_j
 
 static enum dead_letter_reason decode_id(struct decoder *decoder, enum event_type type, uint32_t id, bool *ret_away)
 {
-    char value[] = "\0\0\0\0\0" "\x02" BYTES_16;
+    char value[] = "\0\0\0\0\0"
+                   "\x02" BYTES_16;
     value[1] = (char)(id >> 24);
     value[2] = (char)(id >> 16);
     value[3] = (char)(id >> 8);

@@ -35,8 +35,8 @@ static void an_event_id_is_a_uuid5_of_type_source_agency_and_id(void **state)
          "41f975cf-08eb-5cc6-82a5-cc527766f142", "a5fb9707-3aac-510b-88f2-ca979f90dfb5"},
         {EVENT_HEADCOUNT_CHANGE, "so-noi-vu", "le-chan", "Quyết định 12/QĐ", "35853b50-79ef-50ea-a57f-f178582f96c0",
          "40f45028-cd40-5cd9-8205-37d080e21a93", "49d9d22b-5b5e-5827-a31f-9e2f7a17e763"},
-        {EVENT_UNIT_MERGER, "a", "b", long_id, "df0be9f8-067c-5782-bdad-6843ee148f38", "6bdd078a-91e1-5ad9-a26e-4a41ac10f63c",
-         "390d9175-bef2-55f8-a20e-696675d856e2"},
+        {EVENT_UNIT_MERGER, "a", "b", long_id, "df0be9f8-067c-5782-bdad-6843ee148f38",
+         "6bdd078a-91e1-5ad9-a26e-4a41ac10f63c", "390d9175-bef2-55f8-a20e-696675d856e2"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct slice source = slice_of(table[i].source), agency = slice_of(table[i].agency), id = slice_of(table[i].id);
@@ -47,8 +47,8 @@ static void an_event_id_is_a_uuid5_of_type_source_agency_and_id(void **state)
         expect_id(event_id_in_namespace(namespace, id), table[i].event_id);
         expect_id(event_id_reversal(event_id), table[i].reversal);
     }
-    struct event_id twice = event_id_reversal(
-        event_id_reversal(event_id_from(EVENT_HEADCOUNT_CHANGE, TEXT("hong-bang"), TEXT("hong-bang"), TEXT("HB-2020-0017"))));
+    struct event_id twice = event_id_reversal(event_id_reversal(
+        event_id_from(EVENT_HEADCOUNT_CHANGE, TEXT("hong-bang"), TEXT("hong-bang"), TEXT("HB-2020-0017"))));
     expect_id(twice, "1fce05ee-6635-5b00-b3bb-caece030482b");
 }
 
@@ -91,7 +91,8 @@ static void an_identity_is_the_event_id_salted_by_type_and_agency(void **state)
     (void)state;
     expect_salt(EVENT_HEADCOUNT_CHANGE, TEXT("hong-bang"), "3d09fa88f9ce407d0754aaeb603d701c");
     expect_salt(EVENT_UNIT_MERGER, TEXT("so-noi-vu"), "18e51525c1e2314c112d3bcb87006031");
-    struct event_id id = event_id_from(EVENT_HEADCOUNT_CHANGE, TEXT("hong-bang"), TEXT("hong-bang"), TEXT("HB-2020-0017"));
+    struct event_id id =
+        event_id_from(EVENT_HEADCOUNT_CHANGE, TEXT("hong-bang"), TEXT("hong-bang"), TEXT("HB-2020-0017"));
     struct identity identity = identity_of(id, identity_salt_of(EVENT_HEADCOUNT_CHANGE, TEXT("hong-bang")));
     static const uint8_t expected[16] = {0xcc ^ 0x3d, 0xe7 ^ 0x09, 0x85 ^ 0xfa, 0x3e ^ 0x88, 0xa4 ^ 0xf9, 0x64 ^ 0xce,
                                          0x5c ^ 0x40, 0x5d ^ 0x7d, 0xae ^ 0x07, 0x40 ^ 0x54, 0x91 ^ 0xaa, 0xca ^ 0xeb,
@@ -113,11 +114,12 @@ static struct event headcount(void)
 
 static struct event merger(void)
 {
-    return (struct event){.type = EVENT_UNIT_MERGER,
-                          .source = TEXT("so-noi-vu"),
-                          .agency = TEXT("so-noi-vu"),
-                          .effective_date = date_from_civil(2020, 1, 1),
-                          .merger = {.category = CATEGORY_COMMUNE, .kind = KIND_MERGER, .units_before = 9, .units_after = 3}};
+    return (struct event){
+        .type = EVENT_UNIT_MERGER,
+        .source = TEXT("so-noi-vu"),
+        .agency = TEXT("so-noi-vu"),
+        .effective_date = date_from_civil(2020, 1, 1),
+        .merger = {.category = CATEGORY_COMMUNE, .kind = KIND_MERGER, .units_before = 9, .units_after = 3}};
 }
 
 static void digests_have_the_values_that_are_stored(void **state)
@@ -163,7 +165,10 @@ static void a_digest_of_53646_bytes_is_streamed_to_the_same_value(void **state)
     }
     struct event event = {.type = EVENT_UNIT_MERGER,
                           .source = TEXT("s"),
-                          .merger = {.kind = KIND_CORRECTION, .units_before = 200, .units_after = 1, .merged_count = 200,
+                          .merger = {.kind = KIND_CORRECTION,
+                                     .units_before = 200,
+                                     .units_after = 1,
+                                     .merged_count = 200,
                                      .merged_units = units}};
     assert_int_equal(event_meaning_digest(&event), UINT64_C(0xfdc14ad55ab266eb));
 }
@@ -177,12 +182,12 @@ static void every_field_but_those_of_the_identity_and_occurred_at_is_meaning(voi
     event.event_id.bytes[3] ^= 1;
     event.agency = TEXT("le-chan");
     assert_int_equal(event_meaning_digest(&event), digest);
-#define CHANGES(original, statement)                                  \
-    do {                                                              \
-        struct event changed = original();                            \
-        uint64_t before = event_meaning_digest(&changed);             \
-        statement;                                                    \
-        assert_int_not_equal(event_meaning_digest(&changed), before); \
+#define CHANGES(original, statement)                                                                                   \
+    do {                                                                                                               \
+        struct event changed = original();                                                                             \
+        uint64_t before = event_meaning_digest(&changed);                                                              \
+        statement;                                                                                                     \
+        assert_int_not_equal(event_meaning_digest(&changed), before);                                                  \
     } while (0)
     struct unit unit = {TEXT("a"), TEXT("bc")}, other = {TEXT("ab"), TEXT("c")};
     CHANGES(headcount, changed.source = TEXT("hong-ban"));

@@ -22,8 +22,8 @@ static void a_city_is_1_to_32_of_lower_case_digits_and_hyphens(void **state)
 {
     (void)state;
     static const char *const good[] = {"a", "-", "9", "hai-phong", "abcdefghijabcdefghijabcdefghij12"};
-    static const char *const bad[] = {"", "Haiphong", "hai phong", "hai_phong", "hai.phong", "h{a}", "hải",
-                                      "abcdefghijabcdefghijabcdefghij123"};
+    static const char *const bad[] = {"",          "Haiphong", "hai phong", "hai_phong",
+                                      "hai.phong", "h{a}",     "hải",       "abcdefghijabcdefghijabcdefghij123"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_true(city_is_valid(slice_of(good[i])));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -37,7 +37,7 @@ static void words_out_of_range_are_question_marks(void **state)
     assert_string_equal(sector_name(SECTOR_COMMUNE), "commune");
     assert_string_equal(sector_name(SECTORS), "?");
     assert_string_equal(headcount_reason_name(REASON_TRANSFERRED_OUT), "transferred_out");
-    assert_string_equal(headcount_reason_name((enum headcount_reason)-1), "?");
+    assert_string_equal(headcount_reason_name((enum headcount_reason) - 1), "?");
     assert_string_equal(unit_category_name(CATEGORY_PUBLIC_SERVICE_UNIT), "public_service_unit");
     assert_string_equal(merger_kind_name(KIND_REARRANGEMENT), "rearrangement");
     assert_string_equal(dead_letter_reason_name(LETTER_OUT_OF_WINDOW), "out_of_window");

@@ -1,4 +1,5 @@
-/* The contract's rules for one event: each sentence of its tables with good events at the bounds and bad ones beyond. */
+/* The contract's rules for one event: each sentence of its tables with good events at the bounds and bad ones beyond.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,8 +13,8 @@
 #include "schemas/rules.h"
 
 #define TEXT(literal) ((struct slice){literal, sizeof(literal) - 1})
-#define KAFKA_MS INT64_C(1605837600000) /* 2020-11-20T02:00:00Z */
-#define ID_64 "abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghij1234"
+#define KAFKA_MS      INT64_C(1605837600000) /* 2020-11-20T02:00:00Z */
+#define ID_64         "abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghij1234"
 
 static struct event headcount(enum headcount_reason reason, int32_t delta)
 {
@@ -55,32 +56,35 @@ static void expect_good_at(const struct event *event, int line)
     assert_int_equal(event_check_all(event, KAFKA_MS, &violation, 1), 0);
 }
 
-static void expect_bad_at(const struct event *event, enum dead_letter_reason reason, const char *field, const char *text, int line)
+static void expect_bad_at(const struct event *event, enum dead_letter_reason reason, const char *field,
+                          const char *text, int line)
 {
     struct rule_violation violation = {.text = ""};
     if (event_check(event, KAFKA_MS, &violation) == LETTER_NONE)
         fail_msg("line %d: taken", line);
-    if (violation.reason != reason || strcmp(violation.field, field) != 0 || (text && strcmp(violation.text, text) != 0))
-        fail_msg("line %d: %s %s: %s", line, dead_letter_reason_name(violation.reason), violation.field, violation.text);
+    if (violation.reason != reason || strcmp(violation.field, field) != 0 ||
+        (text && strcmp(violation.text, text) != 0))
+        fail_msg("line %d: %s %s: %s", line, dead_letter_reason_name(violation.reason), violation.field,
+                 violation.text);
     assert_int_equal(event_check(event, KAFKA_MS, NULL), reason);
 }
-#define EXPECT_GOOD(event) expect_good_at(&(event), __LINE__)
-#define EXPECT_BAD(event, field, text) expect_bad_at(&(event), LETTER_RULE_VIOLATION, field, text, __LINE__)
+#define EXPECT_GOOD(event)                expect_good_at(&(event), __LINE__)
+#define EXPECT_BAD(event, field, text)    expect_bad_at(&(event), LETTER_RULE_VIOLATION, field, text, __LINE__)
 #define EXPECT_OUT_OF_WINDOW(event, text) expect_bad_at(&(event), LETTER_OUT_OF_WINDOW, "occurred_at", text, __LINE__)
 /* good() with one statement done to it, in which it is called `e` */
-#define WITH(statement)         \
-    ({                          \
-        struct event e = good(); \
-        statement;              \
-        e;                      \
+#define WITH(statement)                                                                                                \
+    ({                                                                                                                 \
+        struct event e = good();                                                                                       \
+        statement;                                                                                                     \
+        e;                                                                                                             \
     })
 
 static void signs_of_delta_go_by_reason(void **state)
 {
     (void)state;
-    static const int8_t sign[REASONS] = {[REASON_BASELINE] = 1,        [REASON_STREAMLINED] = -1,      [REASON_RETIRED] = -1,
-                                         [REASON_RESIGNED] = -1,       [REASON_TRANSFERRED_IN] = 1,    [REASON_TRANSFERRED_OUT] = -1,
-                                         [REASON_RECRUITED] = 1,       [REASON_CORRECTION] = 0};
+    static const int8_t sign[REASONS] = {
+        [REASON_BASELINE] = 1,       [REASON_STREAMLINED] = -1,     [REASON_RETIRED] = -1,  [REASON_RESIGNED] = -1,
+        [REASON_TRANSFERRED_IN] = 1, [REASON_TRANSFERRED_OUT] = -1, [REASON_RECRUITED] = 1, [REASON_CORRECTION] = 0};
     for (enum headcount_reason reason = 0; reason < REASONS; reason++) {
         static const int32_t sizes[] = {1, 2, 999999, 1000000};
         for (size_t i = 0; i < 4; i++) {
@@ -100,7 +104,8 @@ static void signs_of_delta_go_by_reason(void **state)
             EXPECT_BAD(event, "delta", NULL);
         }
     }
-    struct event zero = headcount(REASON_CORRECTION, 0), wrong = headcount(REASON_RECRUITED, -2), up = headcount(REASON_RETIRED, 2);
+    struct event zero = headcount(REASON_CORRECTION, 0), wrong = headcount(REASON_RECRUITED, -2),
+                 up = headcount(REASON_RETIRED, 2);
     EXPECT_BAD(zero, "delta", "delta is 0; allowed: 1 to 1,000,000 either way, not 0");
     EXPECT_BAD(wrong, "delta", "delta is -2 with reason recruited; allowed: above 0");
     EXPECT_BAD(up, "delta", "delta is 2 with reason retired; allowed: below 0");
@@ -114,17 +119,39 @@ static void numbers_of_units_go_by_kind(void **state)
         int32_t before, after;
         bool good;
     } table[] = {
-        {KIND_BASELINE, 0, 1, true},          {KIND_BASELINE, 0, 100000, true},    {KIND_BASELINE, 0, 0, false},
-        {KIND_BASELINE, 1, 2, false},         {KIND_MERGER, 2, 1, true},           {KIND_MERGER, 100000, 99999, true},
-        {KIND_MERGER, 1, 0, false},           {KIND_MERGER, 2, 0, false},          {KIND_MERGER, 2, 2, false},
-        {KIND_MERGER, 1, 1, false},           {KIND_MERGER, 2, 3, false},          {KIND_DISSOLUTION, 1, 0, true},
-        {KIND_DISSOLUTION, 3, 2, true},       {KIND_DISSOLUTION, 0, 0, false},     {KIND_DISSOLUTION, 2, 2, false},
-        {KIND_DISSOLUTION, 1, 2, false},      {KIND_ESTABLISHMENT, 0, 1, true},    {KIND_ESTABLISHMENT, 5, 6, true},
-        {KIND_ESTABLISHMENT, 5, 5, false},    {KIND_ESTABLISHMENT, 5, 4, false},   {KIND_REARRANGEMENT, 5, 4, true},
-        {KIND_REARRANGEMENT, 4, 5, true},     {KIND_REARRANGEMENT, 5, 5, false},   {KIND_REARRANGEMENT, 0, 0, false},
-        {KIND_CORRECTION, 0, 1, true},        {KIND_CORRECTION, 1, 0, true},       {KIND_CORRECTION, 7, 7, false},
-        {KIND_CORRECTION, -1, 0, false},      {KIND_CORRECTION, 0, 100001, false}, {KIND_CORRECTION, 100001, 0, false},
-        {KIND_CORRECTION, 0, -1, false},      {KIND_CORRECTION, 0, 100000, true},  {KIND_DISSOLUTION, INT32_MAX, INT32_MIN, false},
+        {KIND_BASELINE, 0, 1, true},
+        {KIND_BASELINE, 0, 100000, true},
+        {KIND_BASELINE, 0, 0, false},
+        {KIND_BASELINE, 1, 2, false},
+        {KIND_MERGER, 2, 1, true},
+        {KIND_MERGER, 100000, 99999, true},
+        {KIND_MERGER, 1, 0, false},
+        {KIND_MERGER, 2, 0, false},
+        {KIND_MERGER, 2, 2, false},
+        {KIND_MERGER, 1, 1, false},
+        {KIND_MERGER, 2, 3, false},
+        {KIND_DISSOLUTION, 1, 0, true},
+        {KIND_DISSOLUTION, 3, 2, true},
+        {KIND_DISSOLUTION, 0, 0, false},
+        {KIND_DISSOLUTION, 2, 2, false},
+        {KIND_DISSOLUTION, 1, 2, false},
+        {KIND_ESTABLISHMENT, 0, 1, true},
+        {KIND_ESTABLISHMENT, 5, 6, true},
+        {KIND_ESTABLISHMENT, 5, 5, false},
+        {KIND_ESTABLISHMENT, 5, 4, false},
+        {KIND_REARRANGEMENT, 5, 4, true},
+        {KIND_REARRANGEMENT, 4, 5, true},
+        {KIND_REARRANGEMENT, 5, 5, false},
+        {KIND_REARRANGEMENT, 0, 0, false},
+        {KIND_CORRECTION, 0, 1, true},
+        {KIND_CORRECTION, 1, 0, true},
+        {KIND_CORRECTION, 7, 7, false},
+        {KIND_CORRECTION, -1, 0, false},
+        {KIND_CORRECTION, 0, 100001, false},
+        {KIND_CORRECTION, 100001, 0, false},
+        {KIND_CORRECTION, 0, -1, false},
+        {KIND_CORRECTION, 0, 100000, true},
+        {KIND_DISSOLUTION, INT32_MAX, INT32_MIN, false},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct event event = merger(table[i].kind, table[i].before, table[i].after);
@@ -133,7 +160,8 @@ static void numbers_of_units_go_by_kind(void **state)
     }
     struct event event = merger(KIND_MERGER, 1, 1);
     EXPECT_BAD(event, "units_after",
-               "kind merger has units_before 1 and units_after 1; allowed: before 2 or more, after 1 or more and below before");
+               "kind merger has units_before 1 and units_after 1; allowed: before 2 or more, after 1 or more and below "
+               "before");
     event = merger(KIND_CORRECTION, -1, 0);
     EXPECT_BAD(event, "units_before", "units_before is -1; allowed: 0 to 100,000");
 }
@@ -211,7 +239,8 @@ static void units_have_an_id_of_1_to_64_and_a_name_of_1_to_256_bytes(void **stat
     EXPECT_BAD(event, "merged_units",
                "merged_units[1].name is 3 bytes with a control character; allowed: UTF-8 without control characters");
     units[1].name = TEXT("\xff");
-    EXPECT_BAD(event, "merged_units", "merged_units[1].name is 1 bytes that are not UTF-8; allowed: UTF-8 without control characters");
+    EXPECT_BAD(event, "merged_units",
+               "merged_units[1].name is 1 bytes that are not UTF-8; allowed: UTF-8 without control characters");
     units[1].name = TEXT("B");
     units[0].id = TEXT("\n");
     EXPECT_BAD(event, "merged_units", NULL);
@@ -234,7 +263,8 @@ static void ids_match_their_pattern(void **state)
     }
     struct event missing = WITH(e.source = (struct slice){0}), nul = WITH(e.agency = TEXT("a\0b"));
     EXPECT_BAD(missing, "source", "source is missing; allowed: 1 to 64 of a-z, 0-9 and -, the first not -");
-    EXPECT_BAD(nul, "agency", "agency is 3 bytes with a control character; allowed: 1 to 64 of a-z, 0-9 and -, the first not -");
+    EXPECT_BAD(nul, "agency",
+               "agency is 3 bytes with a control character; allowed: 1 to 64 of a-z, 0-9 and -, the first not -");
 }
 
 static void a_decision_is_text_of_1_to_128_bytes(void **state)
@@ -246,15 +276,28 @@ static void a_decision_is_text_of_1_to_128_bytes(void **state)
     EXPECT_GOOD(event);
     event.decision.size = 129;
     EXPECT_BAD(event, "decision", "decision has 129 bytes; allowed: 1 to 128");
-    static const struct slice wrong[] = {TEXT(""),          TEXT(" "),         TEXT("\u3000\u00a0"), TEXT("a\0b"),     TEXT("a\x1f"),
-                                         TEXT("\x7f"),      TEXT("\xc2\x80"),    TEXT("\xc2\x9f"),       TEXT("\xc0\x80"), TEXT("\xed\xa0\x80"),
-                                         TEXT("\xf4\x90\x80\x80"), TEXT("\xc3"), TEXT("abcdefgh\x80"), TEXT("\xe0\x9f\xbf"), TEXT("\xf0\x8f\xbf\xbf")};
+    static const struct slice wrong[] = {TEXT(""),
+                                         TEXT(" "),
+                                         TEXT("\u3000\u00a0"),
+                                         TEXT("a\0b"),
+                                         TEXT("a\x1f"),
+                                         TEXT("\x7f"),
+                                         TEXT("\xc2\x80"),
+                                         TEXT("\xc2\x9f"),
+                                         TEXT("\xc0\x80"),
+                                         TEXT("\xed\xa0\x80"),
+                                         TEXT("\xf4\x90\x80\x80"),
+                                         TEXT("\xc3"),
+                                         TEXT("abcdefgh\x80"),
+                                         TEXT("\xe0\x9f\xbf"),
+                                         TEXT("\xf0\x8f\xbf\xbf")};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         event.decision = wrong[i];
         EXPECT_BAD(event, "decision", NULL);
     }
-    static const struct slice right[] = {TEXT("1234/QĐ-UBND"), TEXT(" a "), TEXT("\u00a0x"), TEXT("\U0010FFFF"), TEXT("\ud7ff\ue000"),
-                                         TEXT("D\u0323")}; /* not NFC: only the producer normalises */
+    static const struct slice right[] = {
+        TEXT("1234/QĐ-UBND"), TEXT(" a "),          TEXT("\u00a0x"),
+        TEXT("\U0010FFFF"),   TEXT("\ud7ff\ue000"), TEXT("D\u0323")}; /* not NFC: only the producer normalises */
     for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
         event.decision = right[i];
         EXPECT_GOOD(event);
@@ -273,7 +316,8 @@ static void effective_dates_are_of_this_century(void **state)
     event.effective_date = date_from_civil(2100, 1, 1);
     EXPECT_BAD(event, "effective_date", NULL);
     event.effective_date = INT32_MAX;
-    EXPECT_BAD(event, "effective_date", "effective_date is 2147483647 days from 1970; allowed: 2000-01-01 to 2099-12-31");
+    EXPECT_BAD(event, "effective_date",
+               "effective_date is 2147483647 days from 1970; allowed: 2000-01-01 to 2099-12-31");
     event.effective_date = INT32_MIN;
     EXPECT_BAD(event, "effective_date", NULL);
 }
@@ -284,8 +328,9 @@ static void occurred_at_is_from_2000_to_a_day_after_kafkas_time(void **state)
     struct event event = WITH(e.occurred_at_ms = INT64_C(946684800000));
     EXPECT_GOOD(event);
     event.occurred_at_ms--;
-    EXPECT_OUT_OF_WINDOW(event, "occurred_at is 1999-12-31T23:59:59.999Z; allowed: from 2000-01-01T00:00:00.000Z to 24 h after "
-                                "the Kafka timestamp 2020-11-20T02:00:00.000Z");
+    EXPECT_OUT_OF_WINDOW(
+        event, "occurred_at is 1999-12-31T23:59:59.999Z; allowed: from 2000-01-01T00:00:00.000Z to 24 h after "
+               "the Kafka timestamp 2020-11-20T02:00:00.000Z");
     event.occurred_at_ms = KAFKA_MS + 86400000;
     EXPECT_GOOD(event);
     event.occurred_at_ms++;
@@ -306,8 +351,9 @@ static void a_visit_is_within_a_day_before_and_5_minutes_after_kafkas_time(void 
     struct event event = {.type = EVENT_PAGE_VISIT, .occurred_at_ms = KAFKA_MS - 86400000};
     EXPECT_GOOD(event); /* nothing else of it is looked at */
     event.occurred_at_ms--;
-    EXPECT_OUT_OF_WINDOW(event, "occurred_at is 2020-11-19T01:59:59.999Z; allowed: from 24 h before to 5 min after the Kafka "
-                                "timestamp 2020-11-20T02:00:00.000Z");
+    EXPECT_OUT_OF_WINDOW(event,
+                         "occurred_at is 2020-11-19T01:59:59.999Z; allowed: from 24 h before to 5 min after the Kafka "
+                         "timestamp 2020-11-20T02:00:00.000Z");
     event.occurred_at_ms = KAFKA_MS + 300000;
     EXPECT_GOOD(event);
     event.occurred_at_ms++;
@@ -324,7 +370,8 @@ static void ids_are_not_nil_and_a_reversals_id_comes_from_its_original(void **st
     (void)state;
     struct event event = WITH(e.event_id = (struct event_id){{0}});
     EXPECT_BAD(event, "id", "the event id is the nil UUID; allowed: any other");
-    struct event_id original = event_id_from(EVENT_HEADCOUNT_CHANGE, TEXT("hong-bang"), TEXT("hong-bang"), TEXT("HB-2020-0017"));
+    struct event_id original =
+        event_id_from(EVENT_HEADCOUNT_CHANGE, TEXT("hong-bang"), TEXT("hong-bang"), TEXT("HB-2020-0017"));
     event = WITH((e.has_reverses = true, e.reverses = original, e.event_id = event_id_reversal(original)));
     EXPECT_GOOD(event);
     event.event_id.bytes[15] ^= 1;
@@ -334,8 +381,8 @@ static void ids_are_not_nil_and_a_reversals_id_comes_from_its_original(void **st
     event.reverses = (struct event_id){{0}};
     event.event_id = event_id_reversal(event.reverses);
     EXPECT_BAD(event, "reverses", "reverses is the nil UUID; allowed: the event id of an event");
-    event = WITH((e.has_reverses = true, e.reverses = event_id_reversal(original),
-                  e.event_id = event_id_reversal(e.reverses)));
+    event = WITH(
+        (e.has_reverses = true, e.reverses = event_id_reversal(original), e.event_id = event_id_reversal(e.reverses)));
     EXPECT_GOOD(event); /* a reversal of a reversal is folded as it stands */
     event = headcount(REASON_RETIRED, 3);
     event.has_reverses = true;
@@ -359,9 +406,10 @@ static void all_violations_come_in_the_tables_order_and_rules_before_the_window(
     event.merger.pilot_model = TEXT("P");
     event.decision = TEXT("");
     event.has_reverses = true;
-    static const char *const fields[] = {"id",           "source",          "effective_date", "agency",      "units_before", "units_after",
-                                         "units_after",  "merged_units",    "resulting_units", "district",   "pilot_model",  "decision",
-                                         "reverses",     "occurred_at"};
+    static const char *const fields[] = {
+        "id",          "source",      "effective_date", "agency",          "units_before",
+        "units_after", "units_after", "merged_units",   "resulting_units", "district",
+        "pilot_model", "decision",    "reverses",       "occurred_at"};
     size_t count = event_check_all(&event, KAFKA_MS, list, 16);
     assert_int_equal(count, sizeof fields / sizeof *fields);
     for (size_t i = 0; i < count; i++) {
