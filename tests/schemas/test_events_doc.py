@@ -6,13 +6,14 @@ import io
 import json
 import re
 import struct
+import subprocess
 import unicodedata
 import uuid
 
 import xxhash
 
 from tests.lab.events import FINGERPRINTS, SCHEMA_JSON, TYPES, days, wire
-from tests.lab.process import ROOT
+from tests.lab.process import BUILD, ROOT
 from tests.schemas.reference import ask, named, plain, without_counts
 
 DEFAULTS = {"headcount-change": {"decision": None, "reverses": None},
@@ -144,6 +145,17 @@ def test_the_csv_rows_are_the_first_json_lines():
     found = [{name: int(cell) if name in ("delta", "units_before", "units_after") else cell for name, cell in row.items() if cell}
              for row in table]
     assert found == lines()[:3]
+
+
+def test_the_producer_takes_the_examples(tmp_path):
+    visit = {name: value for name, value in lines()[4].items() if name != "occurred_at"}  # only today's are taken
+    files = {"examples.ndjson": "".join(json.dumps(each) + "\n" for each in [*lines()[:4], visit]), "examples.csv": block("CSV", "csv")}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+        done = subprocess.run([BUILD / "producer" / "citytotals-producer", "send", "--dry-run", tmp_path / name],
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert f"{5 if 'json' in name else 3} events to send" in done.stderr
 
 
 def test_event_ids():
