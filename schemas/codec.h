@@ -38,7 +38,8 @@ struct decode_plan *decode_plan_free(struct decode_plan *plan);
 struct decode_failure {
     size_t offset;     /* byte of the value (its framing included) */
     const char *field; /* reader or writer field's name, valid as long as the plan; "" where none */
-    const char *what;  /* static text, "union index out of range" */
+    const char *what;  /* static text, "union index out of range"; when nothing is decided: why, valid until the next call */
+    bool changed;      /* nothing is decided, since the schema id means something else than it did before */
 };
 
 /* Run the plan over a body (without framing). LETTER_NONE, LETTER_BAD_ENCODING or LETTER_TRAILING_BYTES. */
@@ -49,14 +50,21 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
 /* Finds the plan for a value: framing, then by fingerprint, then (Confluent framing) by schema id. */
 struct decoder;
 /* What a registry knows of an id. A registry client gives it; without one, Confluent framing is LETTER_UNKNOWN_SCHEMA. */
-enum schema_lookup { SCHEMA_LOOKUP_FOUND, SCHEMA_LOOKUP_UNKNOWN, SCHEMA_LOOKUP_AWAY };
+enum schema_lookup {
+    SCHEMA_LOOKUP_FOUND,
+    SCHEMA_LOOKUP_UNKNOWN,
+    SCHEMA_LOOKUP_AWAY,    /* can't be asked now; *ret_json may give a sentence */
+    SCHEMA_LOOKUP_CHANGED, /* means something else than before, which somebody has to look at; *ret_json likewise */
+};
 typedef enum schema_lookup (*schema_lookup_fn)(void *context, uint32_t schema_id, const char **ret_json, size_t *ret_size);
 int decoder_new(schema_lookup_fn lookup, void *context, struct decoder **ret_decoder, struct error *error);
 struct decoder *decoder_free(struct decoder *decoder);
+/* Look every id up again when it is next met. */
+void decoder_forget_ids(struct decoder *decoder);
 
 /* Decode one Kafka value (NULL data = null) that should be a record of `expected`. Returns LETTER_NONE or the first
  * reason that applies of too_large, bad_framing, unknown_schema, bad_encoding, trailing_bytes. The rules are not looked
- * at. `*ret_away` is set (and LETTER_NONE returned) when the registry can't be asked now: decide nothing. The event's
+ * at. `*ret_away` is set (and LETTER_NONE returned) when the lookup says AWAY or CHANGED: decide nothing. The event's
  * slices point into `value`. No allocation once the writer's plan is known. */
 enum dead_letter_reason decoder_decode(struct decoder *decoder, enum event_type expected, struct slice value,
                                        struct event *ret_event, struct unit_storage *storage,

@@ -40,21 +40,28 @@ int decoder_new(schema_lookup_fn lookup, void *context, struct decoder **ret_dec
     return 0;
 }
 
+void decoder_forget_ids(struct decoder *decoder)
+{
+    for (size_t i = 0; i < decoder->id_count; i++)
+        for (int type = 0; type < RECORD_DEAD_LETTER; type++)
+            decode_plan_free(decoder->ids[i].plans[type]);
+    decoder->id_count = 0;
+}
+
 struct decoder *decoder_free(struct decoder *decoder)
 {
     if (!decoder)
         return NULL;
-    for (int type = 0; type < RECORD_DEAD_LETTER; type++) {
+    decoder_forget_ids(decoder);
+    for (int type = 0; type < RECORD_DEAD_LETTER; type++)
         decode_plan_free(decoder->plans[type]);
-        for (size_t i = 0; i < decoder->id_count; i++)
-            decode_plan_free(decoder->ids[i].plans[type]);
-    }
     free(decoder);
     return NULL;
 }
 
 /* The plan of a registry's schema id; NULL when it is unknown or does not resolve, or when *ret_away. */
-static const struct decode_plan *plan_of_id(struct decoder *decoder, uint32_t id, enum event_type expected, bool *ret_away)
+static const struct decode_plan *plan_of_id(struct decoder *decoder, uint32_t id, enum event_type expected,
+                                            struct decode_failure *ret_failure, bool *ret_away)
 {
     const char *json = "";
     size_t size = 0;
@@ -62,7 +69,9 @@ static const struct decode_plan *plan_of_id(struct decoder *decoder, uint32_t id
         if (decoder->ids[i].id == id)
             return decoder->ids[i].plans[expected];
     enum schema_lookup found = decoder->lookup ? decoder->lookup(decoder->context, id, &json, &size) : SCHEMA_LOOKUP_UNKNOWN;
-    *ret_away = found == SCHEMA_LOOKUP_AWAY;
+    *ret_away = found == SCHEMA_LOOKUP_AWAY || found == SCHEMA_LOOKUP_CHANGED;
+    if (*ret_away && ret_failure)
+        *ret_failure = (struct decode_failure){1, "", json, found == SCHEMA_LOOKUP_CHANGED};
     if (found != SCHEMA_LOOKUP_FOUND)
         return NULL;
     struct known_id made = {.id = id};
@@ -70,6 +79,8 @@ static const struct decode_plan *plan_of_id(struct decoder *decoder, uint32_t id
         if (decode_plan_new(json, size, (enum record_type)type, &made.plans[type], NULL) == -ERROR_MEMORY) {
             for (int before = 0; before < type; before++)
                 decode_plan_free(made.plans[before]);
+            if (ret_failure)
+                *ret_failure = (struct decode_failure){1, "", "out of memory for its schema", false};
             *ret_away = true; /* says nothing about the schema: decide later */
             return NULL;
         }
@@ -89,7 +100,7 @@ static enum dead_letter_reason refuse(struct decode_failure *ret_failure, size_t
                                       enum dead_letter_reason reason)
 {
     if (ret_failure)
-        *ret_failure = (struct decode_failure){offset, "", what};
+        *ret_failure = (struct decode_failure){offset, "", what, false};
     return reason;
 }
 
@@ -115,7 +126,7 @@ enum dead_letter_reason decoder_decode(struct decoder *decoder, enum event_type 
         uint32_t id;
         memcpy(&id, bytes + 1, sizeof id);
         head = 5;
-        plan = plan_of_id(decoder, be32toh(id), expected, ret_away);
+        plan = plan_of_id(decoder, be32toh(id), expected, ret_failure, ret_away);
         if (*ret_away)
             return LETTER_NONE;
     } else {

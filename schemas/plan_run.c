@@ -205,13 +205,13 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
             if (at == end)
                 return LETTER_NONE;
             if (ret_failure)
-                *ret_failure = (struct decode_failure){(size_t)(at - data), "", "bytes after the record"};
+                *ret_failure = (struct decode_failure){(size_t)(at - data), "", "bytes after the record", false};
             return LETTER_TRAILING_BYTES;
         }
     }
 wrong:
     if (ret_failure)
-        *ret_failure = (struct decode_failure){(size_t)(at - data), step->field ? step->field : "", what};
+        *ret_failure = (struct decode_failure){(size_t)(at - data), step->field ? step->field : "", what, false};
     return LETTER_BAD_ENCODING;
 #undef WRONG
 #undef NUMBER

@@ -392,6 +392,31 @@ static enum dead_letter_reason decode_id(struct decoder *decoder, enum event_typ
     return decoder_decode(decoder, type, (struct slice){value, sizeof value - 1}, &got, &storage, &failure, ret_away);
 }
 
+static void an_undecided_id_says_why_and_is_forgotten_on_request(void **state)
+{
+    (void)state;
+    struct registry registry = {"the registry sleeps", SCHEMA_LOOKUP_AWAY, 0};
+    struct decoder *decoder;
+    bool away;
+    assert_int_equal(decoder_new(look_up, &registry, &decoder, NULL), 0);
+    assert_int_equal(decode_id(decoder, EVENT_PAGE_VISIT, 5, &away), LETTER_NONE);
+    assert_true(away);
+    assert_string_equal(failure.what, "the registry sleeps");
+    assert_false(failure.changed);
+    registry = (struct registry){VISIT(OCCURRED "," VISITOR), SCHEMA_LOOKUP_FOUND, 0};
+    assert_int_equal(decode_id(decoder, EVENT_PAGE_VISIT, 5, &away), LETTER_NONE);
+    assert_false(away);
+    registry = (struct registry){"it means something else", SCHEMA_LOOKUP_CHANGED, 0};
+    assert_int_equal(decode_id(decoder, EVENT_PAGE_VISIT, 5, &away), LETTER_NONE);
+    assert_false(away);
+    decoder_forget_ids(decoder);
+    assert_int_equal(decode_id(decoder, EVENT_PAGE_VISIT, 5, &away), LETTER_NONE);
+    assert_true(away);
+    assert_true(failure.changed);
+    assert_string_equal(failure.what, "it means something else");
+    decoder_free(decoder);
+}
+
 static void a_registrys_ids_are_asked_once_and_waited_for(void **state)
 {
     (void)state;
@@ -438,6 +463,7 @@ int main(void)
         cmocka_unit_test(lists_of_units_resolve_within),
         cmocka_unit_test(names_resolve_in_their_namespace),
         cmocka_unit_test(bounds_hold_for_every_schema),
+        cmocka_unit_test(an_undecided_id_says_why_and_is_forgotten_on_request),
         cmocka_unit_test(a_registrys_ids_are_asked_once_and_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
