@@ -10,6 +10,12 @@
 #include "base/clock.h"
 #include "consumer/resolver_internal.h"
 
+static bool is_stopped(void *context)
+{
+    struct resolver *resolver = context;
+    return atomic_load(&resolver->stop);
+}
+
 int resolver_start(const struct resolver_options *options, struct resolver **ret_resolver, struct error *error)
 {
     struct resolver *resolver = calloc(1, sizeof *resolver);
@@ -19,7 +25,7 @@ int resolver_start(const struct resolver_options *options, struct resolver **ret
     resolver->letter.id = -1;
     resolver->last_id = -1;
     snprintf(resolver->letter.why, sizeof resolver->letter.why, "it has not been asked yet");
-    int result = registry_new(options->registry, &resolver->stop, &resolver->registry, error);
+    int result = registry_new(options->registry, is_stopped, resolver, &resolver->registry, error);
     if (result < 0) {
         free(resolver);
         return result;

@@ -3,6 +3,7 @@
 #define CITYTOTALS_CONSUMER_RESOLVER_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/redis.h"
 #include "consumer/resolver.h"

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "producer/schema_ids.h"
 #include "producer/send_state.h"
 #include "producer/topics.h"
 #include "schemas/rules.h"
@@ -154,8 +155,13 @@ static int open_send(struct send *send, struct error *error)
         (result = repeats_new(options->check_memory, &send->repeats, error)) < 0)
         return result;
     if (!options->dry_run) {
+        if (options->registry.url &&
+            (result = schema_ids_settle(&options->registry, options->common.city, options->registration == REGISTRATION_AUTO,
+                                        send->stop, send->schema_ids, error)) < 0)
+            return result;
         const struct sender_options sender = {.common = &options->common, .client_id = "citytotals-producer-send",
-                                              .ack_timeout_ms = options->ack_timeout_ms, .on_delivery = on_delivery, .context = send};
+                                              .ack_timeout_ms = options->ack_timeout_ms, .on_delivery = on_delivery, .context = send,
+                                              .schema_ids = options->registry.url ? send->schema_ids : NULL};
         if ((result = sender_open(&sender, &send->sender, error)) < 0)
             return result;
         if (options->create_topics && (result = send_ready(send, error)) < 0)

@@ -27,6 +27,7 @@ struct send {
     struct rejects *rejects; /* NULL without --rejects */
     struct report report;
     struct sender *sender; /* NULL when dry */
+    int64_t schema_ids[EVENT_TYPES]; /* with a schema registry */
     bool kafka_answered;
     unsigned types_wanted, types_there; /* bits of event types: in the input, with a topic */
     bool refused_file; /* a file was refused as a whole */

@@ -6,6 +6,10 @@
 static const char *const formats[] = {"auto", "ndjson", "csv", NULL};
 static const char *const types[] = {"none", "headcount-change", "unit-merger", "page-visit", NULL};
 
+static const char *const registrations[] = {"auto", "never", NULL};
+const char *const schema_levels[] = {"keep", "NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL",
+                                     "FULL_TRANSITIVE", NULL};
+
 static const struct setting send_settings[] = {
     {.name = "format", .kind = SETTING_CHOICE, .offset = AT(format), .placeholder = "FORMAT", .default_text = "auto",
      .choices = formats, .help = "Form of the files; auto: CSV for names that end in .csv or .tsv, else NDJSON."},
@@ -38,6 +42,10 @@ static const struct setting send_settings[] = {
     {.name = "ack-timeout", .kind = SETTING_DURATION, .offset = AT(ack_timeout_ms), .placeholder = "TIME",
      .default_text = "120s", .least = 1000, .most = 3600000,
      .help = "How long an event may wait for Kafka's acknowledgement before the run fails with exit 1."},
+    REGISTRY_SETTINGS(struct send_options, registry),
+    {.name = "schema-registration", .kind = SETTING_CHOICE, .offset = AT(registration), .placeholder = "WHEN",
+     .default_text = "auto", .choices = registrations,
+     .help = "What to do where the schema registry lacks one of our schemas; auto: register it; never: end with exit 1."},
     {0},
 };
 
@@ -59,4 +67,30 @@ const struct command producer_command_send = {
         "one ends at once.\n\n"
         "Exit status: 0 all acknowledged; 1 failed at run time or stopped by a signal; 2 wrong usage or configuration; 3 some\n"
         "lines were refused (and nothing else went wrong).",
+};
+
+#undef AT
+#define AT(field) offsetof(struct schemas_options, field)
+
+static const struct setting schemas_settings[] = {
+    REGISTRY_SETTINGS(struct schemas_options, registry),
+    {.name = "compatibility", .kind = SETTING_CHOICE, .offset = AT(level), .placeholder = "LEVEL", .default_text = "keep",
+     .choices = schema_levels,
+     .help = "With `register`: the compatibility level that the subjects get; keep: leave it as it is."},
+    {0},
+};
+
+static const struct setting *const schemas_tables[] = {common_settings, schemas_settings, NULL};
+
+const struct command producer_command_schemas = {
+    .program = "citytotals-producer",
+    .name = "schemas",
+    .summary = "Register the city's schemas at the schema registry, or check whether it would take them.",
+    .operands = "register|check",
+    .tables = schemas_tables,
+    .options_size = sizeof(struct schemas_options),
+    .notes = "The subjects are <city>.headcount-changes-value, <city>.unit-mergers-value, <city>.page-visits-value and\n"
+             "<city>.dead-letters-value. A line for each is printed.\n\n"
+             "Exit status: 0 all are registered, or would be taken; 1 one would not, or the registry could not be asked; 2 wrong\n"
+             "usage or configuration.",
 };

@@ -2,9 +2,15 @@
 #ifndef CITYTOTALS_PRODUCER_SETTINGS_H
 #define CITYTOTALS_PRODUCER_SETTINGS_H
 
-#include "base/settings.h"
+#include "schemas/registry.h"
 
 enum send_format { SEND_FORMAT_AUTO, SEND_FORMAT_NDJSON, SEND_FORMAT_CSV };
+
+/* What to do where the registry lacks one of our schemas. */
+enum schema_registration { REGISTRATION_AUTO, REGISTRATION_NEVER };
+/* The compatibility level to set: the names in the settings table. */
+enum { SCHEMA_LEVEL_KEEP };
+extern const char *const schema_levels[];
 
 struct send_options {
     struct common_options common; /* first: the common table's offsets are into it */
@@ -18,7 +24,16 @@ struct send_options {
     int64_t block_lines;
     int64_t check_memory;
     int64_t connect_timeout_ms, ack_timeout_ms;
+    struct registry_options registry; /* .url NULL: none */
+    int registration;                 /* enum schema_registration */
 };
 extern const struct command producer_command_send;
+
+struct schemas_options {
+    struct common_options common; /* first */
+    struct registry_options registry;
+    int level; /* enum schema_level */
+};
+extern const struct command producer_command_schemas;
 
 #endif

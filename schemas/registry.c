@@ -16,13 +16,13 @@ struct registry {
     json_t *answer; /* the latest, an object; what was handed out points into it */
 };
 
-int registry_new(const struct registry_options *options, const atomic_bool *stop, struct registry **ret_registry,
-                 struct error *error)
+int registry_new(const struct registry_options *options, registry_stopped_fn stopped, void *context,
+                 struct registry **ret_registry, struct error *error)
 {
     struct registry *registry = calloc(1, sizeof *registry);
     if (!registry)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    int result = http_new(options, stop, &registry->http, error);
+    int result = http_new(options, stopped, context, &registry->http, error);
     if (result < 0) {
         free(registry);
         return result;

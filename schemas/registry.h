@@ -4,8 +4,6 @@
 #ifndef CITYTOTALS_SCHEMAS_REGISTRY_H
 #define CITYTOTALS_SCHEMAS_REGISTRY_H
 
-#include <stdatomic.h>
-
 #include "base/settings.h"
 #include "schemas/codec.h"
 
@@ -58,10 +56,13 @@ struct registry_options {
 
 struct registry;
 
-/* Makes a client; asks nothing yet. `stop` (may be NULL) ends whatever is being asked within a second once it is true.
- * ERROR_CONFIG: the URL, or more than one way to authenticate. The texts are copied. */
-int registry_new(const struct registry_options *options, const atomic_bool *stop, struct registry **ret_registry,
-                 struct error *error);
+/* Once it says true, whatever is being asked ends within a second. Called by the thread that asks. */
+typedef bool (*registry_stopped_fn)(void *context);
+
+/* Makes a client; asks nothing yet. `stopped` may be NULL. ERROR_CONFIG: the URL, or more than one way to authenticate.
+ * The texts are copied. */
+int registry_new(const struct registry_options *options, registry_stopped_fn stopped, void *context,
+                 struct registry **ret_registry, struct error *error);
 struct registry *registry_free(struct registry *registry);
 
 /* The schema of an id. FOUND: *ret_json (not terminated, at most REGISTRY_ANSWER_MOST) is the registry's text, valid

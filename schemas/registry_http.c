@@ -18,7 +18,8 @@ struct http {
     char *base; /* scheme, host, port, path; no credentials, no / at the end */
     char *user, *password, *token, *ca_file;
     int64_t timeout_ms, connect_timeout_ms;
-    const atomic_bool *stop;
+    registry_stopped_fn stopped;
+    void *stopped_context;
     struct buffer body;
     bool too_large;
     char why[CURL_ERROR_SIZE];
@@ -131,15 +132,15 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
     return http->too_large ? 0 : size * count;
 }
 
-static bool stopped(const struct http *http)
+static bool is_stopped(const struct http *http)
 {
-    return http->stop && atomic_load(http->stop);
+    return http->stopped && http->stopped(http->stopped_context);
 }
 
 static int on_progress(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
     (void)a, (void)b, (void)c, (void)d;
-    return stopped(context);
+    return is_stopped(context);
 }
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -188,14 +189,15 @@ static bool set_up(struct http *http)
     return code == CURLE_OK;
 }
 
-int http_new(const struct registry_options *options, const atomic_bool *stop, struct http **ret_http,
+int http_new(const struct registry_options *options, registry_stopped_fn stopped, void *context, struct http **ret_http,
              struct error *error)
 {
     pthread_once(&once, begin_library);
     struct http *http = calloc(1, sizeof *http);
     if (!http)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    http->stop = stop;
+    http->stopped = stopped;
+    http->stopped_context = context;
     http->timeout_ms = options->timeout_ms ? options->timeout_ms : 5000;
     http->connect_timeout_ms = options->connect_timeout_ms ? options->connect_timeout_ms : 2000;
     http->body = BUFFER_BOUNDED(REGISTRY_ANSWER_MOST);
@@ -241,7 +243,7 @@ static int try_once(struct http *http, long *ret_status, struct error *error)
     http->too_large = false;
     http->why[0] = '\0';
     CURLcode code = curl_easy_perform(http->curl);
-    if (stopped(http))
+    if (is_stopped(http))
         return error_set(error, ERROR_INTERRUPTED, "schema registry %s: stopped while asking", http->base);
     if (http->too_large)
         return error_set(error, ERROR_REGISTRY, "schema registry %s: the answer is longer than %d bytes", http->base,
@@ -268,7 +270,7 @@ static int try_once(struct http *http, long *ret_status, struct error *error)
 static void pause_for(const struct http *http, int64_t ms)
 {
     int64_t until = clock_monotonic_ms() + ms;
-    while (!stopped(http) && clock_monotonic_ms() < until) {
+    while (!is_stopped(http) && clock_monotonic_ms() < until) {
         struct timespec time = {0, SLICE_OF_PAUSE_MS * INT64_C(1000000)};
         nanosleep(&time, NULL);
     }

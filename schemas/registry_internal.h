@@ -5,7 +5,7 @@
 #include "schemas/registry.h"
 
 struct http;
-int http_new(const struct registry_options *options, const atomic_bool *stop, struct http **ret_http,
+int http_new(const struct registry_options *options, registry_stopped_fn stopped, void *context, struct http **ret_http,
              struct error *error);
 struct http *http_free(struct http *http);
 /* `path` is appended to the base URL as it stands. `body` NULL: none. 0: there is an answer, of any status but 429 and

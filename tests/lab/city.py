@@ -127,11 +127,11 @@ class City:
             return all(stored.get(name) == end for name, end in ends.items())
         wait_until(f"everything of {self.name} is folded: {ends}", folded, seconds, alive)
 
-    def expect_exact(self):
+    def expect_exact(self, registry=None, letter_schema_id=None):
         """Redis equals an independent recomputation from the log, and so do the dead letters."""
-        expected = Expected(self.kafka.bootstrap, self.name)
+        expected = Expected(self.kafka.bootstrap, self.name, registry)
         found = differences(expected, self.redis.client)
-        letters, _ = letters_in_topic(self.kafka.bootstrap, self.name)
+        letters, _ = letters_in_topic(self.kafka.bootstrap, self.name, letter_schema_id)
         for letter in sorted(expected.letters - letters):
             found.append(f"no dead letter was written for {letter}")
         for letter in sorted(letters - expected.letters):

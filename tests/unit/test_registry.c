@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,14 +129,14 @@ struct scene {
 };
 
 static void scene_start_with(struct scene *scene, const struct answer *answers, size_t count, const char *user_part,
-                             struct registry_options options, const atomic_bool *stop)
+                             struct registry_options options, registry_stopped_fn stopped)
 {
     char url[256];
     memset(&scene->error, 0, sizeof scene->error);
     fake_start(&scene->fake, answers, count);
     snprintf(url, sizeof url, "http://%s127.0.0.1:%d/base/", user_part, scene->fake.port);
     options.url = url;
-    assert_int_equal(registry_new(&options, stop, &scene->registry, &scene->error), 0);
+    assert_int_equal(registry_new(&options, stopped, scene, &scene->registry, &scene->error), 0);
 }
 #define scene_start(scene, answers)                                                                                    \
     scene_start_with(scene, answers, sizeof(answers) / sizeof *(answers), "", (struct registry_options){0}, NULL)
@@ -295,6 +296,12 @@ static void a_silent_registry_is_given_up(void **state)
     scene_end(&scene);
 }
 
+static bool was_stopped(void *context)
+{
+    struct scene *scene = context;
+    return atomic_load(&scene->stop);
+}
+
 static void *stop_once_asked(void *context)
 {
     struct scene *scene = context;
@@ -312,7 +319,7 @@ static void stopping_ends_what_is_being_asked(void **state)
     size_t size;
     pthread_t thread;
     const struct answer answers[] = {{.status = -1, .body = ""}};
-    scene_start_with(&scene, answers, 1, "", (struct registry_options){.timeout_ms = 60000}, &scene.stop);
+    scene_start_with(&scene, answers, 1, "", (struct registry_options){.timeout_ms = 60000}, was_stopped);
     pthread_create(&thread, NULL, stop_once_asked, &scene);
     int64_t begun = clock_monotonic_ms();
     assert_int_equal(find(&scene, &json, &size), SCHEMA_LOOKUP_AWAY);
@@ -350,7 +357,7 @@ static void expect_config_error(struct registry_options options, const char *sen
 {
     struct registry *registry = NULL;
     struct error error = {0};
-    assert_int_equal(registry_new(&options, NULL, &registry, &error), -ERROR_CONFIG);
+    assert_int_equal(registry_new(&options, NULL, NULL, &registry, &error), -ERROR_CONFIG);
     assert_null(registry);
     if (!strstr(error.text, sentence))
         fail_msg("\"%s\" is not in: %s", sentence, error.text);
