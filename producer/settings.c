@@ -89,8 +89,8 @@ const struct command producer_command_schemas = {
     .operands = "register|check",
     .tables = schemas_tables,
     .options_size = sizeof(struct schemas_options),
-    .notes = "The subjects are <city>.headcount-changes-value, <city>.unit-mergers-value, <city>.page-visits-value and\n"
-             "<city>.dead-letters-value. A line for each is printed.\n\n"
+    .notes = "The subjects are CITY.headcount-changes-value, CITY.unit-mergers-value, CITY.page-visits-value and\n"
+             "CITY.dead-letters-value. A line for each is printed.\n\n"
              "Exit status: 0 all are registered, or would be taken; 1 one would not, or the registry could not be asked; 2 wrong\n"
              "usage or configuration.",
 };

@@ -10,13 +10,15 @@
 
 int main(int argc, char **argv)
 {
-    static const struct command *const commands[] = {&producer_command_send, &consumer_command_run, &query_command_print};
+    static const struct command *const commands[] = {&producer_command_send, &producer_command_schemas,
+                                                     &consumer_command_run, &query_command_print};
     if (argc == 2 && strcmp(argv[1], "configuration") == 0) {
         settings_document(stdout, commands, sizeof commands / sizeof *commands);
         return 0;
     }
     if (argc == 2 && strcmp(argv[1], "metrics") == 0) {
-        printf("# Metrics\n\nGenerated from the metrics tables by `./dev docs`. Served at `/metrics` of the `--management` listener.\n\n");
+        printf("# Metrics\n\nGenerated from the metrics tables by `./dev docs`. Served at `/metrics` of the "
+               "`--management` listener.\n\n");
         metrics_document(stdout, "citytotals-consumer", consumer_metrics, CONSUMER_METRICS);
         return 0;
     }
