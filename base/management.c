@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { CONNECTIONS_MOST = 64, CONNECTION_SECONDS = 10, METRICS_BYTES_MOST = 4 * 1024 * 1024 };
+enum { CONNECTIONS_MOST = 64, CONNECTION_SECONDS = 10, METRICS_BYTES_MOST = 4 * 1024 * 1024, BODY_MOST = 1024 * 1024 };
 
 struct management {
     struct MHD_Daemon *daemon;
@@ -46,12 +46,15 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     (void)version;
     (void)upload;
     struct management *management = context;
-    static int begun;
-    if (!*request) { /* the first call is before the body: take none */
-        *request = &begun;
-        return MHD_YES;
+    /* The first call is before the body, the next ones bring it and the last one is after it: only then may be answered.
+     * A body is passed over to a bound; *request counts its bytes from 1 on. */
+    uintptr_t taken = (uintptr_t)*request;
+    if (taken == 0 || *upload_size > 0) {
+        taken += *upload_size + (taken == 0);
+        *request = (void *)taken;
+        *upload_size = 0;
+        return taken <= BODY_MOST ? MHD_YES : MHD_NO;
     }
-    *upload_size = 0;
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
         return line(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD");
     if (strcmp(url, "/healthz") == 0) {

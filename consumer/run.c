@@ -429,7 +429,7 @@ int consumer_run(int argc, char **argv)
     bool done = false;
     int result = settings_parse(&consumer_command_run, argc, argv, &run.options, &settings, &operands, &operand_count, &done,
                                 &error);
-    if (result < 0 || done)
+    if (result < 0 || done || (result = store_check_url(run.options.common.redis, &error)) < 0)
         goto finish;
     log_configure((enum log_level)run.options.common.log_level, (enum log_format)run.options.common.log_format);
     struct sigaction action = {.sa_handler = on_signal};

@@ -87,6 +87,11 @@ static int begin(struct store *store, const struct store_options *options, struc
     return result;
 }
 
+int store_check_url(const char *url, struct error *error)
+{
+    return redis_url_check(url, error);
+}
+
 int store_open(const struct store_options *options, struct store **ret_store, struct error *error)
 {
     struct store *store = calloc(1, sizeof *store);

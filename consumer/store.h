@@ -15,6 +15,8 @@ struct store_options {
 };
 
 #define EPOCH_SIZE 40
+/* A bad URL is told before anything is waited for: ERROR_CONFIG. */
+int store_check_url(const char *url, struct error *error);
 /* Connects, loads the Function library when missing, begins the city's state where there is none.
  * ERROR_HALTED: the state belongs to another Kafka cluster. */
 int store_open(const struct store_options *options, struct store **ret_store, struct error *error);

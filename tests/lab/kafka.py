@@ -70,6 +70,7 @@ class Kafka:
     def add_partitions(self, topic, total):
         for future in self.admin.create_partitions([NewPartitions(topic, total)]).values():
             future.result(60)
+        wait_until(f"topic {topic} has {total} partitions", lambda: len(self.admin.list_topics(topic, timeout=10).topics[topic].partitions) == total)
 
     def delete_topic(self, topic):
         for future in self.admin.delete_topics([topic], operation_timeout=30).values():
@@ -94,6 +95,11 @@ class Kafka:
             ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)])
         for future in self.admin.incremental_alter_configs([resource]).values():
             future.result(60)
+        wait_until(f"topic {topic} has {name}={value}", lambda: self.topic_setting(topic, name) == value)
+
+    def topic_setting(self, topic, name):
+        for future in self.admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values():
+            return future.result(60)[name].value
 
     def delete_records(self, topic, partition, before):
         from confluent_kafka import TopicPartition
