@@ -17,7 +17,7 @@ struct input {
     int fd;
     bool regular, again; /* again: bytes must be those of the first reading */
     enum input_format format;
-    int64_t size, read_bytes;
+    int64_t size, read_bytes, first_bytes; /* first_bytes: of the first reading */
     struct reader *reader;
     struct csv_header header;
     struct buffer header_line;
@@ -54,6 +54,19 @@ int input_open(const char *name, enum input_format format, struct input **ret_in
     input->header_line = BUFFER_BOUNDED(LINE_MOST + 2);
     *ret_input = input;
     return 0;
+}
+
+int input_look(const char *name, struct error *error)
+{
+    struct stat status;
+    struct input *input = NULL;
+    if (strcmp(name, "-") == 0)
+        return 0;
+    if (stat(name, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
+        return access(name, R_OK) == 0 ? 0 : error_set(error, ERROR_IO, "%s: it can't be opened: %s", name, strerror(errno));
+    int result = input_open(name, FORMAT_NDJSON, &input, error);
+    input_close(input);
+    return result;
 }
 
 struct input *input_close(struct input *input)
@@ -127,6 +140,8 @@ static int64_t fill(void *context, char *out, size_t size, struct error *error)
     struct input *input = context;
     if (input->at_end || (input->again && input->block == input->blocks))
         return 0;
+    if (input->again && (int64_t)size > input->first_bytes - input->read_bytes)
+        size = (size_t)(input->first_bytes - input->read_bytes); /* what was added since is not looked at */
     int64_t got = read_bytes(input, out, size, error);
     if (got > 0 && input->regular) {
         input->at_end = (size_t)got < size;
@@ -139,6 +154,8 @@ static int64_t fill(void *context, char *out, size_t size, struct error *error)
     if (got > 0) {
         input->block++;
         input->read_bytes += got;
+        if (!input->again)
+            input->first_bytes = input->read_bytes;
     }
     return got;
 }

@@ -11,6 +11,8 @@ struct input;
 /* `name` is a path, or "-" for standard input; kept, not copied. ERROR_IO when it can't be opened or is a directory. */
 int input_open(const char *name, enum input_format format, struct input **ret_input, struct error *error);
 struct input *input_close(struct input *input);
+/* Whether it could be opened. A pipe is only looked at: opening it would take its writer's words. */
+int input_look(const char *name, struct error *error);
 const char *input_name(const struct input *input);
 enum input_format input_format(const struct input *input);
 bool input_is_regular(const struct input *input); /* may be begun again */
@@ -18,7 +20,7 @@ int64_t input_size(const struct input *input);    /* bytes of a regular file whe
 int64_t input_read_bytes(const struct input *input); /* so far, in this reading */
 /* Whether a regular file has become longer since its first reading. */
 bool input_has_grown(const struct input *input);
-/* "ndjson" for a .csv or .tsv ending: see input_format_of */
+/* CSV for names that end in .csv or .tsv, else NDJSON. */
 enum input_format input_format_of(const char *name);
 
 /* Go to the beginning; for CSV read the header. ERROR_INPUT for a bad beginning: what is wrong with a header is in

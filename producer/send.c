@@ -14,7 +14,7 @@
 #include "producer/topics.h"
 #include "schemas/rules.h"
 
-enum { LINE_BITS = 44, STOP_FLUSH_MS = 10000, LOOK_MS = 10000, CREATE_MS = 30000, SETTLE_MS = 3000, WAIT_SLICE_MS = 200 };
+enum { STOP_FLUSH_MS = 10000, LOOK_MS = 10000, CREATE_MS = 30000, SETTLE_MS = 3000, WAIT_SLICE_MS = 200 };
 
 static volatile sig_atomic_t stop_signal;
 
@@ -32,11 +32,9 @@ static void on_delivery(void *context, void *event_context, const char *failure)
     }
     if (send->closing)
         return;
-    if (send->failed++ < FAILURES_SHOWN_MOST) {
-        uint64_t place = (uint64_t)(uintptr_t)event_context;
+    if (send->failed++ < FAILURES_SHOWN_MOST)
         report_note(&send->report, LOG_LEVEL_ERROR, "%s: line %" PRIu64 ": kafka did not acknowledge it: %s",
-                    send->names[place >> LINE_BITS], place & ((UINT64_C(1) << LINE_BITS) - 1), failure);
-    }
+                    send->names[place_input(event_context)], place_line(event_context), failure);
 }
 
 static int create_topics(struct send *send, struct error *error)
@@ -86,7 +84,7 @@ int send_ready(struct send *send, struct error *error)
         sender_poll(send->sender, WAIT_SLICE_MS);
     }
     if (count > 0)
-        return error_set(error, ERROR_REFUSED, "kafka has no topic %s (or does not show %s to this user); --create-topics makes the "
+        return error_set(error, ERROR_KAFKA, "kafka has no topic %s (or does not show %s to this user); --create-topics makes the "
                          "city's topics", missing, count == 1 ? "it" : "them");
     send->types_there |= send->types_wanted;
     return 0;
@@ -129,20 +127,18 @@ static enum input_format format_of(const struct send *send, const char *name)
                                                      : FORMAT_NDJSON;
 }
 
-/* Before anything is sent all inputs are opened once: a name with a slip of the pen is told now. All such are told. */
+/* Before anything is sent all inputs are looked at: a name with a slip of the pen is told now. All such are told. */
 static int check_inputs(struct send *send, struct error *error)
 {
     int result = 0;
     for (size_t i = 0; i < send->name_count; i++) {
-        struct input *input = NULL;
         struct error one = {0};
-        if (input_open(send->names[i], format_of(send, send->names[i]), &input, &one) < 0) {
-            if (result < 0)
-                report_note(&send->report, LOG_LEVEL_ERROR, "%s", error->text);
-            *error = one;
-            result = -(int)one.code;
-        }
-        input_close(input);
+        if (input_look(send->names[i], &one) == 0)
+            continue;
+        if (result < 0)
+            report_note(&send->report, LOG_LEVEL_ERROR, "%s", error->text);
+        *error = one;
+        result = -(int)one.code;
     }
     return result;
 }
@@ -231,6 +227,9 @@ static void summarise(struct send *send, int result)
     else
         report_note(report, level, "%" PRIu64 " lines read: %" PRIu64 " events sent, %" PRIu64 " repeats, %" PRIu64 " refused; %" PRIu64
                     " acknowledged by kafka", send->lines, send->submitted, send->repeated, send->refused, send->acknowledged);
+    if (send->refused_files)
+        report_note(report, level, "%" PRIu64 " %s refused as a whole", send->refused_files,
+                    send->refused_files == 1 ? "file was" : "files were");
     if (result < 0 && send->submitted)
         report_note(report, level, "to go on, send the same input again: what kafka has already counts once");
 }
@@ -296,7 +295,7 @@ int producer_send(int argc, char **argv)
 failed:
     report_note(&send->report, LOG_LEVEL_ERROR, "citytotals-producer: %s", error.text);
 finish:
-    status = result < 0 ? error_exit_status(error.code) : send->refused || send->refused_file ? error_exit_status(ERROR_INPUT) : 0;
+    status = result < 0 ? error_exit_status(error.code) : send->refused || send->refused_files ? error_exit_status(ERROR_INPUT) : 0;
     send->closing = true;
     sender_close(send->sender);
     rejects_close(send->rejects, NULL);

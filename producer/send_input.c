@@ -9,9 +9,7 @@
 enum {
     LOOK_EVERY = 1024, /* records between two looks at the clock and the signals */
     BLOCK_BYTES_MOST = 1000 * (LINE_MOST + 2),
-    LINE_BITS = 44, /* of an event's context: input number above, line below */
 };
-_Static_assert(sizeof(void *) == 8, "an event's place is kept in a pointer");
 
 static int look_up(struct send *send, struct input *input, const char *what, uint64_t done, struct error *error)
 {
@@ -54,6 +52,15 @@ static int refuse(struct send *send, struct input *input, uint64_t line, const s
     return result;
 }
 
+/* Every line so far is something else than JSON: most likely the file is. */
+static void say_if_no_ndjson(struct send *send, struct input *input, uint64_t lines)
+{
+    if (send->no_objects == lines)
+        report_note(&send->report, LOG_LEVEL_ERROR,
+                    "%s: no line of it is NDJSON, which has one event, { … }, on each line; CSV is read with --format csv",
+                    input_name(input));
+}
+
 /* A stream without an end outgrows any memory: its earlier lines are forgotten. Kafka's readers find repeats all the same. */
 static int remember(struct send *send, struct input *input, const struct event *event, const struct record *record,
                     struct seen *ret_seen, struct error *error)
@@ -76,6 +83,7 @@ static int check_record(struct send *send, struct input *input, const struct rec
     if (!input_parse(input, record, send->parser, &send->defaults, &event, &send->problems)) {
         report_problems(&send->report, input_name(input), record->line, &send->problems);
         send->refused++;
+        send->no_objects += input_format(input) == FORMAT_NDJSON && send->problems.items[0].column == 1;
         return marks_set(&send->marks, record->ordinal, MARK_REFUSED, error);
     }
     send->types_wanted |= 1u << event.type;
@@ -131,8 +139,8 @@ static int send_record(struct send *send, struct input *input, const struct reco
     if (!input_parse(input, record, send->parser, &send->defaults, &event, &send->problems))
         return error_set(error, ERROR_IO, "line %" PRIu64 ": it was good, and is not any more: %s", record->line,
                          send->problems.items[0].text);
-    void *place = (void *)(uintptr_t)((uint64_t)send->current << LINE_BITS | record->line);
-    int result = sender_submit(send->sender, &event, place, send->options.ack_timeout_ms, send->stop, error);
+    int result = sender_submit(send->sender, &event, place_of(send->current, record->line), send->options.ack_timeout_ms, send->stop,
+                               error);
     if (result >= 0)
         send->submitted++;
     return result;
@@ -148,7 +156,7 @@ static int pass(struct send *send, struct input *input, const char *what, record
     int result = input_begin(input, send->options.csv_type > 0, &send->problems, &header_line, error);
     if (result == -ERROR_INPUT && error->text[0] == '\0') {
         report_problems(&send->report, input_name(input), header_line, &send->problems);
-        send->refused_file = true;
+        send->refused_files++;
         return result;
     }
     for (uint64_t done = 0; result >= 0; done++) {
@@ -162,7 +170,7 @@ static int pass(struct send *send, struct input *input, const char *what, record
     }
     if (result == -ERROR_INPUT) {
         report_note(&send->report, LOG_LEVEL_ERROR, "%s: %s", input_name(input), error->text);
-        send->refused_file = true;
+        send->refused_files++;
     }
     return result;
 }
@@ -181,6 +189,8 @@ static int send_file(struct send *send, struct input *input, struct error *error
     }
     if (result < 0)
         return result;
+    if (refused)
+        say_if_no_ndjson(send, input, send->lines - lines);
     if (refused && !send->options.keep_going) {
         report_note(&send->report, LOG_LEVEL_ERROR, "%s: %" PRIu64 " of %" PRIu64 " lines refused: nothing of it %s", input_name(input),
                     refused, send->lines - lines, send->options.dry_run ? "would be sent" : "was sent");
@@ -293,6 +303,7 @@ static int send_blocks(struct send *send, struct input *input, struct block *blo
             return result;
         if (result > 0) {
             report_file_end(&send->report, input_name(input));
+            say_if_no_ndjson(send, input, block->records[block->count - 1].record.ordinal + 1);
             report_note(&send->report, LOG_LEVEL_ERROR, "%s: lines %" PRIu64 " to %" PRIu64 ": nothing of this block %s; reading ends "
                         "here%s", input_name(input), block->records[0].record.line, block->records[block->count - 1].record.line,
                         send->options.dry_run ? "would be sent" : "was sent", blocks ? ", the blocks before are sent" : "");
@@ -305,7 +316,7 @@ static int send_blocks(struct send *send, struct input *input, struct block *blo
     if (result == -ERROR_INPUT) {
         if (error->text[0])
             report_note(&send->report, LOG_LEVEL_ERROR, "%s: %s", input_name(input), error->text);
-        send->refused_file = true;
+        send->refused_files++;
         result = 0;
     }
     report_file_end(&send->report, input_name(input));
@@ -325,6 +336,7 @@ static int send_stream(struct send *send, struct input *input, struct error *err
 int send_input(struct send *send, struct input *input, struct error *error)
 {
     repeats_reset(send->repeats);
+    send->no_objects = 0;
     int result = input_is_regular(input) ? send_file(send, input, error) : send_stream(send, input, error);
     report_clear(&send->report);
     if (result < 0 && result != -ERROR_INTERRUPTED && error->code != ERROR_KAFKA && error->code != ERROR_TIMEOUT)

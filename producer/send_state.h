@@ -14,6 +14,22 @@
 
 enum { FAILURES_SHOWN_MOST = 10 };
 
+/* Where an event comes from, kept in its context: the input's number above, the line below. */
+enum { PLACE_LINE_BITS = 44 };
+_Static_assert(sizeof(void *) == 8, "an event's place is kept in a pointer");
+static inline void *place_of(size_t input, uint64_t line)
+{
+    return (void *)(uintptr_t)((uint64_t)input << PLACE_LINE_BITS | line);
+}
+static inline size_t place_input(const void *place)
+{
+    return (size_t)((uintptr_t)place >> PLACE_LINE_BITS);
+}
+static inline uint64_t place_line(const void *place)
+{
+    return (uintptr_t)place & ((UINT64_C(1) << PLACE_LINE_BITS) - 1);
+}
+
 struct send {
     struct send_options options;
     const volatile sig_atomic_t *stop;
@@ -30,7 +46,8 @@ struct send {
     int64_t schema_ids[EVENT_TYPES]; /* with a schema registry */
     bool kafka_answered;
     unsigned types_wanted, types_there; /* bits of event types: in the input, with a topic */
-    bool refused_file; /* a file was refused as a whole */
+    uint64_t refused_files; /* as a whole: another encoding, a bad header */
+    uint64_t no_objects;    /* lines of this input that do not begin as a JSON object */
     bool closing;      /* events that are given up now are no failures to tell */
     uint64_t lines, good, repeated, refused, submitted, acknowledged, failed;
 };

@@ -1,15 +1,12 @@
 """`citytotals-producer send` against real Kafka: what arrives, what is refused, and how it ends."""
+import datetime
 import json
 import os
-import pathlib
-import signal
 import subprocess
-
-import pytest
 
 from tests.lab import events as e
 from tests.lab.oracle import judge, log_of
-from tests.lab.process import BUILD, free_ports, wait_until
+from tests.lab.process import BUILD, free_ports
 
 PRODUCER = BUILD / "producer" / "citytotals-producer"
 
@@ -27,7 +24,6 @@ def as_json(event, id_=None, **changes):
 
 
 def time_text(ms):
-    import datetime
     moment = datetime.datetime.fromtimestamp(ms // 1000, datetime.timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%S") + f".{ms % 1000:03d}Z"
 

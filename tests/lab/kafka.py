@@ -2,8 +2,8 @@
 import os
 import subprocess
 
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
+from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec, ResourceType
 
 from tests.lab.process import ROOT, Process, free_ports, wait_until
 
@@ -66,6 +66,19 @@ class Kafka:
                   for name in TOPICS]
         for future in self.admin.create_topics(topics, operation_timeout=30).values():
             future.result(60)
+        self.wait_for_leaders(*(topic.topic for topic in topics))
+
+    def wait_for_leaders(self, *topics):
+        """A partition that was made a moment ago may have no leader yet."""
+        def led():
+            try:
+                known = self.admin.list_topics(timeout=5).topics
+                wanted = {TopicPartition(topic, number): OffsetSpec.latest()
+                          for topic in topics for number in known[topic].partitions}
+                return all(future.result(30) for future in self.admin.list_offsets(wanted).values())
+            except (KafkaException, KeyError):
+                return False
+        wait_until(f"{', '.join(topics)} have leaders", led)
 
     def add_partitions(self, topic, total):
         for future in self.admin.create_partitions([NewPartitions(topic, total)]).values():
@@ -102,7 +115,6 @@ class Kafka:
             return future.result(60)[name].value
 
     def delete_records(self, topic, partition, before):
-        from confluent_kafka import TopicPartition
         for future in self.admin.delete_records([TopicPartition(topic, partition, before)]).values():
             future.result(60)
 
