@@ -11,6 +11,7 @@ from tests.lab.city import City
 from tests.lab.kafka import Kafka
 from tests.lab.proxy import RedisProxy
 from tests.lab.redis_server import RedisServer
+from tests.lab.terminal import Terminal
 from tests.lab.traffic import seed_of_run
 
 
@@ -37,6 +38,28 @@ def redis(directory, request):
         yield server.start()
     finally:
         server.stop()
+
+
+@pytest.fixture
+def own_redis(directory, request):
+    """A Redis that the test may kill or spoil."""
+    server = RedisServer(directory / f"redis-{request.node.name.removeprefix('test_')[:40]}")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def terminal():
+    made = []
+
+    def make(command, **options):
+        made.append(Terminal(command, **options))
+        return made[-1]
+    yield make
+    for each in made:
+        each.close()
 
 
 @pytest.fixture

@@ -1,38 +1,18 @@
 """What citytotals-query print shows equals the log, whatever the city went through, and says so when it can't know."""
 import datetime
-import fcntl
 import json
-import os
-import pty
 import random
 import re
-import select
-import signal
-import struct
 import subprocess
-import termios
 import time
 
 import pytest
-from redis import Redis
 
 from tests.lab import events as e
 from tests.lab.oracle import CITY_OFFSET, DAY, Expected
 from tests.lab.process import free_ports, wait_until
 from tests.lab.redis_server import RedisServer
 from tests.lab.totals import expect_print_exact, read_at_ms
-
-RESTORED = b"\x1b[?7h\x1b[?25h\x1b[?1049l"
-
-
-@pytest.fixture
-def own_redis(directory, request):
-    """A Redis that the test may kill or spoil."""
-    server = RedisServer(directory / f"redis-{request.node.name.removeprefix('test_')[:40]}")
-    try:
-        yield server.start()
-    finally:
-        server.stop()
 
 
 def printed(city, *flags, **options):
@@ -188,6 +168,16 @@ def test_lag_counts_what_waits_in_kafka(city):
     assert "nothing waits in Kafka" in city.query(*brokers, "--lang", "en").stdout
 
 
+def test_lag_counts_from_where_a_log_begins(city):
+    city.given_events(e.headcount("0", "an-lao", 1), e.headcount("1", "an-lao", 1), partition=0)
+    city.fold()
+    for partition, type_ in ((0, "headcount-change"), (1, "unit-merger")):  # read in part, and never
+        city.given_events(*[e.headcount(str(i), "an-lao", 1) if partition == 0 else
+                            e.merger(str(i), "an-lao", "commune", "merger", 3, 1) for i in range(2, 12)], partition=partition)
+        city.kafka.delete_records(city.topic(type_), partition, 6)
+    assert printed(city, "-b", city.kafka.bootstrap)["as_of"]["lag"] == (12 - 6) + (10 - 6)
+
+
 def test_lag_is_null_while_kafka_does_not_answer(city):
     folded(city, e.headcount("1", "an-lao", 1))
     begun = time.monotonic()
@@ -234,23 +224,13 @@ def test_a_user_that_may_only_read_is_enough(new_city, own_redis):
 def test_a_replica_is_enough(new_city, own_redis, directory):
     city = new_city(redis=own_redis)
     folded(city, e.headcount("1", "an-lao", 5))
-    replica = RedisServer(directory / "redis-replica", replicaof=f"127.0.0.1 {own_redis.port}")
-    command = ["redis-server", "--port", str(replica.port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", "",
-               "--replicaof", "127.0.0.1", str(own_redis.port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    replica = RedisServer(directory / "redis-replica", replicaof=f"127.0.0.1 {own_redis.port}", appendonly="no")
     try:
-        client = Redis(port=replica.port, decode_responses=True)
-
-        def in_step():
-            try:
-                return client.info("replication").get("master_link_status") == "up"
-            except Exception:  # not up yet
-                return False
-        wait_until("the replica is in step", in_step)
-        assert printed(city, redis_url=f"redis://127.0.0.1:{replica.port}")["headcount"]["current"] == 5
+        replica.start()
+        wait_until("the replica is in step", lambda: replica.client.info("replication")["master_link_status"] == "up")
+        assert printed(city, redis_url=replica.url)["headcount"]["current"] == 5
     finally:
-        process.terminate()
-        process.wait(30)
+        replica.stop()
 
 
 def test_wrong_password(new_city, directory):
@@ -309,199 +289,7 @@ def test_an_output_that_is_full_is_an_error(new_city):
     assert done.returncode == 1 and "write the totals" in done.stderr
 
 
-# --- watch ---
-
-def test_watch_writes_a_line_for_each_change(new_city, own_redis):
-    city = new_city(redis=own_redis)
-    folded(city, e.headcount("1", "an-lao", 1))
-    process = city.program("watch", *city.query_command("--watch", "--interval", "100ms", "--format", "json"))
-
-    def lines():
-        return [json.loads(line) for line in process.output().splitlines()]
-    wait_until("the first line", lambda: len(lines()) == 1, alive=process.check_alive)
-    folded(city, e.headcount("2", "an-lao", 10))
-    wait_until("a line for the change", lambda: lines()[-1]["headcount"]["current"] == 11, alive=process.check_alive)
-    count = len(lines())
-
-    own_redis.kill()
-    wait_until("a stale line", lambda: lines()[-1]["as_of"]["stale"], alive=process.check_alive)
-    assert lines()[-1]["headcount"]["current"] == 11 and len(lines()) == count + 1
-    assert lines()[-1]["as_of"]["read_at"] >= lines()[-2]["as_of"]["read_at"]
-    process.wait_for_log("trying again")
-    own_redis.start()
-    wait_until("a line that is not stale", lambda: not lines()[-1]["as_of"]["stale"], alive=process.check_alive)
-    process.wait_for_log("can be read again")
-    folded(city, e.headcount("3", "an-lao", 100))
-    wait_until("a line for the next change", lambda: lines()[-1]["headcount"]["current"] == 111, alive=process.check_alive)
-    process.signal(signal.SIGINT)
-    assert process.wait() == 0
-    shown = [line["as_of"]["version"] for line in lines()]
-    assert shown == sorted(shown) and "\x1b" not in process.output()
-
-
-def test_watch_away_from_a_terminal_writes_blocks(new_city, own_redis):
-    city = new_city(redis=own_redis)
-    folded(city, e.headcount("1", "an-lao", 1))
-    process = city.program("watch", *city.query_command("--watch", "--interval", "100ms", "--lang", "en"))
-    wait_until("the first block", lambda: "1 event counted" in process.output(), alive=process.check_alive)
-    own_redis.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # a cut connection is made anew
-    folded(city, e.headcount("2", "an-lao", 1))
-    wait_until("a second block", lambda: "2 events counted" in process.output(), alive=process.check_alive)
-    assert re.search(r"counted · 0 dead letters\n\n\S", process.output())
-    own_redis.kill()
-    wait_until("a stale block", lambda: re.search(r"These totals are \d+ s old", process.output()), alive=process.check_alive)
-    assert process.stop() == 0  # SIGTERM
-
-
-def test_watch_sees_the_lag_grow_and_go(city):
-    folded(city, e.headcount("1", "an-lao", 1))
-    process = city.program("watch", *city.query_command("--watch", "--interval", "100ms", "--format", "json", "-b",
-                                                        city.kafka.bootstrap))
-
-    def lag():
-        lines = process.output().splitlines()
-        return json.loads(lines[-1])["as_of"]["lag"] if lines else None
-    wait_until("no lag", lambda: lag() == 0, alive=process.check_alive)
-    city.given_events(*[e.headcount(f"n{i}", "an-lao", 1) for i in range(7)])
-    wait_until("a lag of 7", lambda: lag() == 7, alive=process.check_alive)
-    city.fold()
-    wait_until("no lag again", lambda: lag() == 0, alive=process.check_alive)
-    assert process.stop() == 0
-
-
-def test_watch_ends_when_its_reader_has_left(city):
-    process = subprocess.Popen(city.query_command("--watch", "--interval", "100ms", "--format", "json"),
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout.readline()
-    process.stdout.close()
-    folded(city, e.headcount("1", "an-lao", 1))
-    assert process.wait(60) == 0 and process.stderr.read() == b""
-    process.stderr.close()
-
-
-class Terminal:
-    """A program on a terminal of its own, with what it has drawn."""
-
-    def __init__(self, command, rows=40, columns=100, **environment):
-        self.seen = b""
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.environ.update({"TERM": "xterm-256color", **environment})
-            if "NO_COLOR" not in environment:
-                os.environ.pop("NO_COLOR", None)
-            os.execv(command[0], [str(part) for part in command])
-        self.resize(rows, columns)
-        self.before = None
-
-    def resize(self, rows, columns):
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def read(self, seconds=0.05):
-        while select.select([self.fd], [], [], seconds)[0]:
-            try:
-                part = os.read(self.fd, 65536)
-            except OSError:  # it has ended
-                return False
-            if not part:
-                return False
-            self.seen += part
-        return True
-
-    def wait_for(self, what, seconds=60):
-        def there():
-            self.read()
-            return what in self.seen if isinstance(what, bytes) else re.search(what, self.seen.decode(errors="replace"))
-        try:
-            return wait_until(f"the terminal shows {what!r}", there, seconds)
-        except AssertionError:
-            raise AssertionError(f"the terminal never showed {what!r}; its end: {self.seen[-1500:]!r}") from None
-
-    def forget(self):
-        self.read()
-        self.seen = b""
-
-    def type(self, text):
-        os.write(self.fd, text)
-
-    def wait(self, seconds=60):
-        def ended():
-            self.read()
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            return (status,) if pid else None
-        status = wait_until("the program on the terminal ends", ended, seconds)[0]
-        self.read()
-        self.pid = 0
-        return os.waitstatus_to_exitcode(status)
-
-    def close(self):
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        os.close(self.fd)
-
-
-@pytest.fixture
-def terminal():
-    made = []
-
-    def make(command, **options):
-        made.append(Terminal(command, **options))
-        return made[-1]
-    yield make
-    for each in made:
-        each.close()
-
-
-def test_watch_redraws_a_terminal_in_place_and_restores_it(new_city, own_redis, terminal):
-    city = new_city(redis=own_redis)
-    folded(city, e.headcount("b", "an-lao", 1000, "baseline"))
-    screen = terminal(city.query_command("--watch", "--interval", "100ms"))
-    screen.wait_for(b"\x1b[?1049h")
-    screen.wait_for("1 sự kiện đã tính")
-    assert not termios.tcgetattr(screen.fd)[3] & termios.ECHO
-    folded(city, e.headcount("1", "an-lao", -100, "retired"))
-    screen.wait_for("Đã đạt mục tiêu")
-    assert screen.seen.count(b"\x1b[?1049h") == 1 and b"\x1b[32m" in screen.seen
-
-    own_redis.kill()
-    screen.wait_for("Không đọc được Redis. Đây là số liệu cách đây [1-9]")
-    screen.forget()
-    own_redis.start()
-    screen.wait_for(r"\x1b\[H\x1b\[1m.{1,99}\x1b\[0m · tinh giản biên chế và sắp xếp đơn vị\x1b\[K\r\n[^\n]*\n\x1b\[K\r\n  \S")
-    screen.resize(10, 60)
-    screen.wait_for(r"… \d+ dòng nữa ở dưới · q hoặc Ctrl-C: thoát")
-    screen.resize(40, 100)
-    screen.forget()
-    screen.type(b"\x03")
-    assert screen.wait() == 0
-    end = screen.seen[screen.seen.index(RESTORED):]
-    assert b"2 s\xe1\xbb\xb1 ki\xe1\xbb\x87n" in end and b"\x1b[?" not in end[len(RESTORED):]
-    assert termios.tcgetattr(screen.fd)[3] & termios.ECHO
-
-
-def test_watch_ends_by_q_and_has_no_colour_when_told(city, terminal):
-    screen = terminal(city.query_command("--watch", "--lang", "en"), NO_COLOR="1")
-    screen.wait_for("No data yet")
-    assert not re.search(rb"\x1b\[(1|32|33|1;31)m", screen.seen)
-    screen.type(b"q")
-    assert screen.wait() == 0 and RESTORED in screen.seen
-
-
-def test_watch_ends_at_once_though_redis_hangs(new_city, own_redis, terminal):
-    city = new_city(redis=own_redis)
-    screen = terminal(city.query_command("--watch", "--interval", "100ms"), NO_COLOR="1")
-    screen.wait_for("Chưa có số liệu")
-    own_redis.process.signal(signal.SIGSTOP)
-    try:
-        screen.wait_for("no answer in time")
-        screen.forget()
-        begun = time.monotonic()
-        screen.type(b"\x03")
-        assert screen.wait() == 0 and RESTORED in screen.seen
-        assert time.monotonic() - begun < 4  # the wait for an answer is 5 s
-    finally:
-        own_redis.process.signal(signal.SIGCONT)
-
+# --- text ---
 
 def test_one_shot_on_a_terminal_has_colour(city, terminal):
     screen = terminal(city.query_command())
