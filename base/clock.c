@@ -167,7 +167,7 @@ bool timestamp_parse(struct slice text, int64_t *ret_ms)
 char *timestamp_format(int64_t wall_ms, char text[TIMESTAMP_TEXT_SIZE])
 {
     int64_t days = floor_div(wall_ms, MILLISECONDS_PER_DAY);
-    int ms = (int)(wall_ms - days * MILLISECONDS_PER_DAY);
+    int ms = (int)(((wall_ms % MILLISECONDS_PER_DAY) + MILLISECONDS_PER_DAY) % MILLISECONDS_PER_DAY);
     char day[DATE_TEXT_SIZE];
     date_format((int32_t)days, day);
     snprintf(text, TIMESTAMP_TEXT_SIZE, "%sT%02d:%02d:%02d.%03dZ", day, ms / 3600000, ms / 60000 % 60, ms / 1000 % 60,

@@ -122,10 +122,14 @@ class City:
     def wait_until_folded(self, seconds=90, alive=None):
         ends = {name: str(end) for name, end in self.ends().items() if end}
 
-        def folded():
+        def behind():
             stored = self.redis.client.hgetall(self.key("offsets"))
-            return all(stored.get(name) == end for name, end in ends.items())
-        wait_until(f"everything of {self.name} is folded: {ends}", folded, seconds, alive)
+            return {name: f"{stored.get(name)} of {end}" for name, end in ends.items() if stored.get(name) != end}
+        try:
+            wait_until(f"everything of {self.name} is folded", lambda: not behind(), seconds, alive)
+        except AssertionError as failure:
+            logs = "".join(f"\n--- {each.name} ends:\n{each.log()[-3000:]}" for each in self.processes if each.running())
+            raise AssertionError(f"{failure}; behind: {behind()}{logs}") from None
 
     def expect_exact(self, registry=None, letter_schema_id=None):
         """Redis equals an independent recomputation from the log, and so do the dead letters."""
