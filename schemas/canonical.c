@@ -91,7 +91,7 @@ int schema_canonical_form(const char *json, size_t size, struct buffer *out, str
         buffer_append(out, form.data, form.size);
     bool failed = buffer_failed(&form) || buffer_failed(out);
     buffer_free(&form);
-    return failed ? error_set(error, ERROR_INPUT, "schema: its canonical form is too long") : 0;
+    return failed ? error_set(error, ERROR_LIMIT, "schema: no room for its canonical form") : 0;
 }
 
 uint64_t schema_fingerprint(enum record_type type)

@@ -21,7 +21,8 @@ enum record_type {
 const char *schema_text(enum record_type type);
 /* CRC-64-AVRO of the schema's parsing canonical form. */
 uint64_t schema_fingerprint(enum record_type type);
-/* The parsing canonical form of any schema, appended to `out`; ERROR_INPUT for one that does not parse. */
+/* The parsing canonical form of any schema, appended to `out`; ERROR_INPUT for one that does not parse,
+ * ERROR_LIMIT where it does not fit `out`'s bound or memory; then nothing is appended. */
 int schema_canonical_form(const char *json, size_t size, struct buffer *out, struct error *error);
 uint64_t crc64_avro(const void *data, size_t size);
 

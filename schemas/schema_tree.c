@@ -289,7 +289,7 @@ int schema_tree_parse(const char *json, size_t size, struct schema_tree **ret_tr
     if (size > SCHEMA_TEXT_MOST)
         return error_set(error, ERROR_INPUT, "schema of %zu bytes; allowed: %d", size, SCHEMA_TEXT_MOST);
     json_t *schema = json_loadb(json, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &where);
-    if (!schema && json_error_code(&where) == json_error_out_of_memory)
+    if (!schema && (json_error_code(&where) == json_error_out_of_memory || !*where.text)) /* it says nothing then */
         return error_set(error, ERROR_MEMORY, "schema: out of memory");
     if (!schema)
         return error_set(error, ERROR_INPUT, "schema: line %d: %s", where.line, where.text);

@@ -216,7 +216,7 @@ static void a_result_that_does_not_fit_is_an_error(void **state)
 {
     (void)state;
     struct buffer out = BUFFER_BOUNDED(4);
-    assert_int_equal(schema_canonical_form("\"int\"", 5, &out, NULL), -ERROR_INPUT);
+    assert_int_equal(schema_canonical_form("\"int\"", 5, &out, NULL), -ERROR_LIMIT);
     buffer_free(&out);
 }
 

@@ -218,6 +218,14 @@ static void the_encoder_writes_what_the_specification_says(void **state)
     assert_memory_equal(value.data, "\x00\x01\x02\x03\x04", 5);
     assert_int_equal(value.size, expected.size - 5);
     assert_memory_equal(value.data + 5, expected.data + 10, expected.size - 10);
+    struct buffer visit = visit_value();
+    struct event seen = {.type = EVENT_PAGE_VISIT, .occurred_at_ms = 1605837600000};
+    memcpy(seen.visit.visitor, "0123456789abcdef", 16);
+    buffer_reset(&value);
+    assert_int_equal(encoder_event(encoder, &seen, -1, &value, NULL), 0);
+    assert_int_equal(value.size, visit.size);
+    assert_memory_equal(value.data, visit.data, value.size);
+    buffer_free(&visit);
     buffer_reset(&value);
     value.bound = 20;
     struct error error = {0};

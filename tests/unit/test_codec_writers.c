@@ -365,6 +365,30 @@ static void bounds_hold_for_every_schema(void **state)
     free(text);
 }
 
+/* A record of 250 fields, 46 times: more steps than a plan may have; 16 times is not. */
+static void a_plan_has_at_most_10000_steps(void **state)
+{
+    (void)state;
+    char *text = malloc(SCHEMA_TEXT_MOST);
+    assert_non_null(text);
+    for (int times = 45; times >= 15; times -= 30) {
+        size_t at =
+            (size_t)sprintf(text, "{\"type\":\"record\",\"name\":\"PageVisit\",\"fields\":[" OCCURRED "," VISITOR
+                                  ",{\"name\":\"r\",\"type\":{\"type\":\"record\",\"name\":\"R\",\"fields\":[");
+        for (int i = 0; i < 250; i++)
+            at += (size_t)sprintf(text + at, "%s{\"name\":\"f%d\",\"type\":\"int\"}", i ? "," : "", i);
+        at += (size_t)sprintf(text + at, "]}}");
+        for (int i = 0; i < times; i++)
+            at += (size_t)sprintf(text + at, ",{\"name\":\"again%d\",\"type\":\"R\"}", i);
+        sprintf(text + at, "]}");
+        if (times == 45)
+            expect_refused(text, RECORD_PAGE_VISIT, "more than 10000 steps");
+        else
+            decode_plan_free(plan_of(text, RECORD_PAGE_VISIT));
+    }
+    free(text);
+}
+
 struct registry {
     const char *json;
     enum schema_lookup found;
@@ -464,6 +488,7 @@ int main(void)
         cmocka_unit_test(names_resolve_in_their_namespace),
         cmocka_unit_test(bounds_hold_for_every_schema),
         cmocka_unit_test(an_undecided_id_says_why_and_is_forgotten_on_request),
+        cmocka_unit_test(a_plan_has_at_most_10000_steps),
         cmocka_unit_test(a_registrys_ids_are_asked_once_and_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
