@@ -215,9 +215,9 @@ static int show_frame(struct print *print, struct error *error)
 }
 
 /* Until the interval is over, a signal comes, or q is typed. */
-static void wait_interval(const struct print *print, bool on_screen)
+static void wait_interval(const struct print *print, bool *keys)
 {
-    struct pollfd files[] = {{.fd = wake_pipe[0], .events = POLLIN}, {.fd = on_screen ? STDIN_FILENO : -1, .events = POLLIN}};
+    struct pollfd files[] = {{.fd = wake_pipe[0], .events = POLLIN}, {.fd = *keys ? STDIN_FILENO : -1, .events = POLLIN}};
     char bytes[64];
     if (poll(files, 2, (int)print->options.interval_ms) <= 0)
         return;
@@ -225,36 +225,37 @@ static void wait_interval(const struct print *print, bool on_screen)
         return;
     if (files[1].revents) {
         ssize_t count = read(STDIN_FILENO, bytes, sizeof bytes);
+        *keys = count > 0 || (count < 0 && errno == EINTR); /* else nobody is there to type */
         if (count > 0 && memchr(bytes, 'q', (size_t)count))
             stop_signal = SIGINT;
     }
 }
 
-static void suspend(bool on_screen)
+/* As Ctrl-Z wants it; true when keys can be read afterwards. */
+static bool suspend(bool on_screen)
 {
     suspend_signal = 0;
     if (on_screen)
         screen_leave();
     raise(SIGSTOP);
-    if (on_screen)
-        screen_enter();
+    return on_screen && screen_enter();
 }
 
 static int watch_loop(struct print *print, bool on_screen, struct error *error)
 {
     int result = 0;
+    bool first = true, keys = false;
     while (!stop_signal && result >= 0) {
         if ((result = refresh(print, error)) < 0 || stop_signal)
             break;
-        if (on_screen && !print->shown.size) {
-            buffer_text_append(&print->shown, "entered");
-            screen_enter();
-        }
+        if (on_screen && first)
+            keys = screen_enter();
+        first = false;
         result = on_screen ? show_frame(print, error) : show_change(print, error);
         if (result >= 0 && !stop_signal && !suspend_signal)
-            wait_interval(print, on_screen && isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp());
+            wait_interval(print, &keys);
         if (suspend_signal)
-            suspend(on_screen);
+            keys = suspend(on_screen);
     }
     return result;
 }
@@ -265,15 +266,17 @@ static int print_watch(struct print *print, struct error *error)
     if (pipe(wake_pipe) < 0 || fcntl(wake_pipe[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(wake_pipe[1], F_SETFL, O_NONBLOCK) < 0)
         return error_set(error, ERROR_IO, "make a pipe: %s", strerror(errno));
     bool on_screen = print->options.format == PRINT_FORMAT_TEXT && screen_is_possible();
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = {.sa_handler = on_signal}, before;
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-        sigaction(signals[i], &action, NULL);
+        if (signals[i] != SIGHUP || (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)) /* nohup */
+            sigaction(signals[i], &action, NULL);
     if (on_screen && isatty(STDERR_FILENO))
         log_configure(LOG_LEVEL_ERROR, (enum log_format)print->options.common.log_format); /* the screen tells it */
     int result = watch_loop(print, on_screen, error);
     if (on_screen) {
         screen_leave();
-        if (result >= 0 && print->has_totals && (result = render(print, screen_has_colour(), &print->out, error)) >= 0)
+        bool shown = result >= 0 && print->has_totals && stop_signal != SIGHUP; /* what was seen last stays to be seen */
+        if (shown && (result = render(print, screen_has_colour(), &print->out, error)) >= 0)
             result = write_out(print->out.data, print->out.size, error);
     }
     /* A reader that has left has seen enough. */

@@ -43,7 +43,7 @@ static int write_all(const char *data, size_t size)
     return 0;
 }
 
-void screen_enter(void)
+bool screen_enter(void)
 {
     static const char start[] = "\033[?1049h\033[?25l\033[?7l\033[2J";
     /* A job in the background would be stopped for touching the terminal's settings. */
@@ -54,6 +54,7 @@ void screen_enter(void)
     }
     entered = true;
     write_all(start, sizeof start - 1);
+    return keys_changed;
 }
 
 void screen_leave(void)

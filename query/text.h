@@ -22,8 +22,9 @@ void totals_text(const struct totals *totals, const struct text_style *style, st
 
 /* Columns that `text` takes; bytes that are not UTF-8 count one each. */
 int text_width(struct slice text);
-/* How many bytes of `text` fit into `columns`. */
-size_t text_fitting(struct slice text, int columns);
+/* What of `text` fits into `columns` and into `size` bytes, whole characters only, terminated, in `to`. What would not
+ * print or could steer a terminal becomes '?': a text may quote what somebody stored. Returns the columns taken. */
+int text_fit(struct slice text, int columns, char *to, size_t size);
 
 #define NUMBER_TEXT_SIZE 48
 /* 1.234.567 or 1,234,567; `plus` shows the sign of a positive number too. Returns `text`. */

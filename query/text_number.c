@@ -5,34 +5,42 @@
 
 #include "query/text.h"
 
-/* Columns and bytes of the first character; one that does not print counts one. */
-static int character(struct slice text, size_t *ret_size)
+/* Columns and bytes of the first character; *ret_prints is false for what is no character or a control one. */
+static int character(struct slice text, size_t *ret_size, bool *ret_prints)
 {
     utf8proc_int32_t code;
     utf8proc_ssize_t size = utf8proc_iterate((const utf8proc_uint8_t *)text.data, (utf8proc_ssize_t)text.size, &code);
     *ret_size = size > 0 ? (size_t)size : 1;
-    return size <= 0 || code < 0x20 || (code >= 0x7f && code < 0xa0) ? 1 : utf8proc_charwidth(code);
+    *ret_prints = size > 0 && code >= 0x20 && !(code >= 0x7f && code < 0xa0);
+    return *ret_prints ? utf8proc_charwidth(code) : 1;
 }
 
 int text_width(struct slice text)
 {
     int width = 0;
     size_t size;
+    bool prints;
     for (; text.size > 0; text = (struct slice){text.data + size, text.size - size})
-        width += character(text, &size);
+        width += character(text, &size, &prints);
     return width;
 }
 
-size_t text_fitting(struct slice text, int columns)
+int text_fit(struct slice text, int columns, char *to, size_t size)
 {
-    size_t at = 0, size;
-    while (at < text.size) {
-        columns -= character((struct slice){text.data + at, text.size - at}, &size);
-        if (columns < 0)
+    int taken = 0;
+    size_t at = 0, used;
+    bool prints;
+    for (; text.size > 0; text = (struct slice){text.data + used, text.size - used}) {
+        int width = character(text, &used, &prints);
+        size_t wanted = prints ? used : 1;
+        if (taken + width > columns || at + wanted >= size)
             break;
-        at += size;
+        memcpy(to + at, prints ? text.data : "?", wanted);
+        at += wanted;
+        taken += width;
     }
-    return at;
+    to[at] = '\0';
+    return taken;
 }
 
 /* `digits` in groups of three; returns how many bytes were written. */

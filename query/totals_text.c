@@ -3,7 +3,7 @@
 
 #include "query/text.h"
 
-enum { SEGMENT_SIZE = 256, GAUGE_MOST = 56, GAUGE_LEAST = 10, INDENT = 2 };
+enum { SEGMENT_SIZE = 512, GAUGE_MOST = 56, GAUGE_LEAST = 10, INDENT = 2 };
 
 /* Pieces one after another, on a new line where the next does not fit. */
 struct flow {
@@ -27,13 +27,9 @@ static void flow_add(struct flow *flow, const char *separator, enum paint paint,
         text_paint(flow->out, flow->style, PAINT_DIM, separator);
         flow->column += before;
     }
-    char cut[TEXT_COLUMNS * 4 + 1];
-    snprintf(cut, sizeof cut, "%.*s", (int)text_fitting(rest, TEXT_COLUMNS - flow->column), text);
-    for (char *at = cut; *at; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            *at = '?'; /* a sentence may quote what somebody stored */
-    text_paint(flow->out, flow->style, paint, cut);
-    flow->column += text_width(slice_of(cut));
+    char fitting[SEGMENT_SIZE];
+    flow->column += text_fit(rest, TEXT_COLUMNS - flow->column, fitting, sizeof fitting);
+    text_paint(flow->out, flow->style, paint, fitting);
 }
 
 static void flow_end(struct flow *flow)
@@ -50,7 +46,7 @@ static void print_sentence(const char *sentence, const struct text_style *style,
     for (size_t size; *sentence; sentence += size) {
         sentence += strspn(sentence, " ");
         size = strcspn(sentence, " ");
-        snprintf(word, sizeof word, "%.*s", (int)size, sentence);
+        text_fit((struct slice){sentence, size}, TEXT_COLUMNS, word, sizeof word);
         if (size)
             flow_add(&flow, " ", PAINT_DIM, word);
     }

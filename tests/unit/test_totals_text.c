@@ -266,9 +266,29 @@ static void widths_are_columns(void **state)
     assert_int_equal(text_width(slice_of("Ha\xCC\x89i")), 3); /* a hook above of its own */
     assert_int_equal(text_width(slice_of("\xFF\xFEx")), 3);
     assert_int_equal(text_width(slice_of("")), 0);
-    assert_int_equal(text_fitting(slice_of("Hải Phòng"), 3), 5);
-    assert_int_equal(text_fitting(slice_of("Hải"), 80), 5);
-    assert_int_equal(text_fitting(slice_of("日本"), 3), 3);
+}
+
+static void expect_fit(const char *text, int columns, size_t size, int taken, const char *expected)
+{
+    char to[64];
+    assert_int_equal(text_fit(slice_of(text), columns, to, size), taken);
+    assert_string_equal(to, expected);
+}
+
+static void what_fits_is_whole_and_harmless(void **state)
+{
+    (void)state;
+    expect_fit("Hải Phòng", 3, 64, 3, "Hải");
+    expect_fit("Hải", 80, 64, 3, "Hải");
+    expect_fit("Hải", 80, 4, 1, "H");
+    expect_fit("Hải", 80, 5, 2, "Hả");
+    expect_fit("日本", 3, 64, 2, "日");
+    expect_fit("日本", 4, 64, 4, "日本");
+    expect_fit("a\tb\033[31mc\x7F", 80, 64, 10, "a?b?[31mc?");
+    expect_fit("a\xC2\x9B" "31mb\xFF\xC3", 80, 64, 8, "a?31mb??");
+    expect_fit("", 80, 64, 0, "");
+    expect_fit("abc", 0, 64, 0, "");
+    expect_fit("abc", 80, 1, 0, "");
 }
 
 int main(void)
@@ -280,7 +300,7 @@ int main(void)
         cmocka_unit_test(by_date_when_the_goal_is_met), cmocka_unit_test(stale_with_age_and_reason),
         cmocka_unit_test(the_widest_numbers_and_ids_fit), cmocka_unit_test(any_numbers_fit),
         cmocka_unit_test(the_gauge_is_full_only_at_the_goal), cmocka_unit_test(numbers_by_language),
-        cmocka_unit_test(widths_are_columns),
+        cmocka_unit_test(widths_are_columns),         cmocka_unit_test(what_fits_is_whole_and_harmless),
     };
     return cmocka_run_group_tests_name("totals_text", tests, NULL, NULL);
 }
