@@ -20,9 +20,11 @@ int lag_open(const struct common_options *common, struct lag **ret_lag, struct e
     /* A consumer never creates a topic by asking for it. */
     static const struct kafka_property fixed[] = {
         {"isolation.level", "read_committed"}, {"allow.auto.create.topics", "false"}, {NULL, NULL}};
+    /* The client's remarks would stand among the totals; its errors say why there is no lag. */
+    static const struct kafka_property defaults[] = {{"log_level", "3"}, {NULL, NULL}};
     char text[512];
     rd_kafka_conf_t *conf;
-    int result = kafka_conf_new(common, NULL, fixed, &conf, error);
+    int result = kafka_conf_new(common, defaults, fixed, &conf, error);
     if (result < 0)
         return result;
     struct lag *lag = calloc(1, sizeof *lag);
