@@ -185,7 +185,7 @@ def test_a_named_pipe_is_a_stream(folder):
     (("--type", "headcount"), 2, "unit-merger"), (("--format", "xml"), 2, "ndjson"), (("-", "-"), 2, "allowed: once"),
     (("--partitions", "0"), 2, "partitions"), (("no-such-file.ndjson",), 1, "no-such-file.ndjson: it can't be opened: No such file"),
     ((".",), 1, "it is a directory"), (("--keep-going", "--rejects", "/no/such/folder/r"), 1, "rejects file"),
-    (("--check-memory", "1"), 2, "check-memory"), (("--schema-registry", "http://x"), 2, "unknown option")])
+    (("--check-memory", "1"), 2, "check-memory")])
 def test_wrong_use(arguments, status, words):
     assert words in dry(*arguments, status=status, data=b"")
 
