@@ -102,8 +102,8 @@ static int sum(const struct snapshot *snapshot, const char *city, const rd_kafka
             return result;
         if (stored > end->offset)
             return error_set(error, ERROR_KAFKA,
-                             "the stored offset %" PRId64 " of %s is beyond the log's end %" PRId64 ": is it another Kafka cluster?",
-                             stored, field, end->offset);
+                             "the stored offset %" PRId64 " of %s is beyond the log's end %" PRId64
+                             ": is it another Kafka cluster?", stored, field, end->offset);
         int64_t from = stored > begins->elems[i].offset ? stored : begins->elems[i].offset;
         lag += end->offset > from ? end->offset - from : 0;
     }

@@ -62,9 +62,10 @@ static int redis_open(struct print *print, struct error *error)
     char key[REDIS_KEY_SIZE];
     if (print->redis)
         return 0;
+    redis_key(key, print->options.common.city, snapshot_hash_suffix(SNAPSHOT_TOTALS));
     return redis_connect(
         &(struct redis_options){.url = print->options.common.redis,
-                                .route_key = redis_key(key, print->options.common.city, snapshot_hash_suffix(SNAPSHOT_TOTALS)),
+                                .route_key = key,
                                 .connect_timeout_ms = CONNECT_MS,
                                 .command_timeout_ms = COMMAND_MS,
                                 .socket = &redis_socket},

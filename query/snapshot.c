@@ -138,8 +138,9 @@ int snapshot_read(struct redis *redis, const char *city, unsigned hashes, struct
     }
     if (result < 0 && (strstr(error->text, "can't run this command") || strstr(error->text, "ACL failure"))) {
         struct error why = *error;
-        result = error_set(error, ERROR_REFUSED, "the Redis user's rights are too narrow; allowed: ~{%s}:* +@read +time +fcall_ro "
-                           "and more (%.300s)", city, why.text);
+        result = error_set(error, ERROR_REFUSED,
+                           "the Redis user's rights are too narrow; allowed: ~{%s}:* +@read +time +fcall_ro and more (%.300s)",
+                           city, why.text);
     }
     if (result < 0) {
         error_wrap(error, "read the totals of %s", city);
