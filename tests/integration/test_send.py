@@ -86,10 +86,10 @@ def same(type_, event, expected):
 
 
 def test_what_arrives_is_what_the_line_says(city, directory):
-    merger = e.merger("m-1", "so-noi-vu", "commune", "merger", 2, 1, decision="1234/QĐ-UBND", pilot_model="van-phong",
+    merger = e.merger("m-1", "so-noi-vu", "commune", "merger", 2, 1, source="portal", decision="1234/QĐ-UBND", pilot_model="van-phong",
                       district="hong-bang", merged_units=[{"id": "a", "name": "Phường A"}, {"id": "b", "name": "Phường B"}],
                       resulting_units=[{"id": "ab", "name": "Phường AB"}])
-    sent = {"h": e.headcount("h", "hong-bang", -3, decision="ND-1"), "m": merger, "v": e.visit("somebody")}
+    sent = {"h": e.headcount("h", "hong-bang", -3, source="portal", decision="ND-1"), "m": merger, "v": e.visit("somebody")}
     file = written(directory / city.name / "all.ndjson", as_json(sent["h"], "h"), as_json(merger, "m-1"), as_json(sent["v"]),
                    {**as_json(sent["h"], "h", decision="ND-1"), "reverses": "h", "id": None})
     done = city.send(file)
