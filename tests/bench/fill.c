@@ -1,4 +1,6 @@
-/* fill: writes N distinct headcount events of 200 agencies over six years to a city's topic, as fast as Kafka takes them. */
+/* fill: writes N distinct headcount events of 200 agencies over six years to a city's topic, as fast as Kafka takes them.
+ * Their effective dates follow the log, as agencies report: most lie within days of the log's present, one in twenty
+ * anywhere. With `spread` every date is drawn from all six years, the worst case for the sums by day. */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
@@ -6,7 +8,7 @@
 
 #include "schemas/codec.h"
 
-enum { AGENCIES = 200, FIRST_DATE = 16436 /* 2015-01-01 */, DATES = 2192 };
+enum { AGENCIES = 200, FIRST_DATE = 16436 /* 2015-01-01 */, DATES = 2192, NEAR = 30, STRAY_ONE_IN = 20 };
 
 static int64_t delivered, failed;
 
@@ -26,7 +28,14 @@ static uint64_t next_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
-static void make_event(uint64_t *random, struct event *event, char agency[32])
+/* `present` is the day that the log has reached. */
+static int32_t draw_date(uint64_t draw, int32_t present, bool spread)
+{
+    int32_t anywhere = (int32_t)(draw & 0xffff) % DATES, near = present - (int32_t)(draw >> 16 & 0xff) % NEAR;
+    return FIRST_DATE + (spread || near < 0 || (draw >> 24 & 0xff) % STRAY_ONE_IN == 0 ? anywhere : near);
+}
+
+static void make_event(uint64_t *random, struct event *event, char agency[32], int32_t present, bool spread)
 {
     uint64_t high = next_random(random), low = next_random(random), draw = next_random(random);
     memcpy(event->event_id.bytes, &high, 8);
@@ -35,7 +44,7 @@ static void make_event(uint64_t *random, struct event *event, char agency[32])
     event->type = EVENT_HEADCOUNT_CHANGE;
     event->agency = event->source = (struct slice){agency, (size_t)size};
     event->occurred_at_ms = INT64_C(1604000000000) + (int64_t)(draw >> 40);
-    event->effective_date = FIRST_DATE + (int32_t)(draw >> 16 & 0xffff) % DATES;
+    event->effective_date = draw_date(next_random(random), present, spread);
     event->headcount.sector = (enum sector)(draw >> 32 & 0xff) % SECTORS;
     event->headcount.reason = draw >> 8 & 1 ? REASON_RECRUITED : REASON_RETIRED;
     event->headcount.delta = (event->headcount.reason == REASON_RETIRED ? -1 : 1) * (int32_t)(1 + (draw >> 9 & 15));
@@ -44,8 +53,9 @@ static void make_event(uint64_t *random, struct event *event, char agency[32])
 int main(int argc, char **argv)
 {
     char text[512], topic_name[128], agency[32];
-    if (argc != 4) {
-        fprintf(stderr, "Usage: fill BROKERS CITY EVENTS\n");
+    bool spread = argc == 5 && strcmp(argv[4], "spread") == 0;
+    if (argc != 4 && !spread) {
+        fprintf(stderr, "Usage: fill BROKERS CITY EVENTS [spread]\n");
         return 2;
     }
     static const char *const settings[][2] = {{"acks", "all"}, {"enable.idempotence", "true"}, {"linger.ms", "50"},
@@ -71,7 +81,7 @@ int main(int argc, char **argv)
     uint64_t random = 42;
     for (int64_t i = 0; i < count; i++) {
         struct event event = {0};
-        make_event(&random, &event, agency);
+        make_event(&random, &event, agency, (int32_t)(i * DATES / count), spread);
         buffer_reset(&value);
         if (encoder_event(encoder, &event, -1, &value, &error) < 0)
             return 1;

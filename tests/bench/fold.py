@@ -45,6 +45,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--events", type=int, default=10_000_000)
     options.add_argument("--runs", type=int, default=3)
+    options.add_argument("--spread", action="store_true", help="effective dates all over six years, the worst case")
     options.add_argument("--flags", nargs="*", default=[], help="more flags for the consumer")
     options = options.parse_args()
     directory = pathlib.Path(tempfile.mkdtemp(prefix="citytotals-bench-"))
@@ -54,7 +55,8 @@ def main():
         kafka.start()
         kafka.create_city(city, 4)
         print(f"writing {events:,} headcount events to real Kafka …", flush=True)
-        print(run([str(BUILD / "tests/bench/bench-fill"), kafka.bootstrap, city, str(events)])[3].strip())
+        print(run([str(BUILD / "tests/bench/bench-fill"), kafka.bootstrap, city, str(events),
+                   *["spread"] * options.spread])[3].strip())
         ratios = []
         for number in range(options.runs):
             wall, cpu, memory, out, _ = run([str(BUILD / "tests/bench/bench-count"), kafka.bootstrap,
