@@ -59,9 +59,14 @@ static void slice_value(struct fold *fold, struct slice slice)
 
 static void number_value(struct fold *fold, int64_t number)
 {
-    char text[24];
-    int size = snprintf(text, sizeof text, "%" PRId64, number);
-    value(fold, text, (size_t)size, true);
+    char text[24], *end = text + sizeof text, *at = end;
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    do
+        *--at = (char)('0' + rest % 10);
+    while ((rest /= 10));
+    if (number < 0)
+        *--at = '-';
+    value(fold, at, (size_t)(end - at), true);
 }
 
 struct window_end {
@@ -209,7 +214,8 @@ static void pair(struct fold *fold, const char *field, const char *text)
 static void add_changes(struct fold *fold, const struct batch *batch)
 {
     size_t places[CHANGES_PER_COMMIT], count = 0;
-    for (size_t i = batch->high; i-- > batch->low && count < CHANGES_PER_COMMIT;)
+    size_t most = fold->counts.events > LARGE_COMMIT ? CHANGES_OF_A_LARGE : CHANGES_PER_COMMIT;
+    for (size_t i = batch->high; i-- > batch->low && count < most;)
         if (batch->items[i].kind == ITEM_EVENT && batch->items[i].seen == ITEM_NEW)
             places[count++] = i;
     number_value(fold, (int64_t)count);

@@ -9,7 +9,9 @@ enum {
     FIRST_DAY = 10957, /* 2000-01-01 */
     DAYS = 36525,      /* to 2099-12-31 */
     VISIT_RECORD_SIZE = 32,
-    CHANGES_PER_COMMIT = 100, /* the latest events of a commit that the `changes` stream keeps */
+    CHANGES_PER_COMMIT = 100, /* the latest events of a commit that the `changes` stream keeps, */
+    CHANGES_OF_A_LARGE = 20,  /* and of one with more than so many events: there is a backlog, and nobody follows it */
+    LARGE_COMMIT = 2000,
 };
 _Static_assert(DAYS == 100 * 365 + 25, "2000 to 2099 has 25 leap years");
 

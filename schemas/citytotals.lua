@@ -23,7 +23,8 @@ local CATEGORIES = { 'city_agency', 'city_division', 'district_division', 'publi
 
 local function prefix(keys) return string.sub(keys[1], 1, -7) end
 
-local function text(number) return string.format('%.0f', number) end
+-- Every number here is an integer that fits 64 bits, and %d is several times faster than %.0f.
+local function text(number) return string.format('%d', number) end
 
 local function corrupt(sentence) return redis.error_reply('CITYTOTALS ' .. sentence) end
 
@@ -251,17 +252,23 @@ local function commit(keys, args)
   local hash_keys, hash_writes = {}, {}
   local totals_new, pilots_change, units_touched = {}, 0, false
   local units_new = {}
+  -- Found once: a look into a library's table costs as much as the call.
+  local find, format, to_number = string.find, string.format, tonumber
   for i = 1, tonumber(take()) do
     local suffix, n = take(), tonumber(take())
     local key = p .. suffix
     local values = hash_values(key, args, at, at + n - 1)
     local writes = {}
     for j = 1, n do
-      local field = args[at + j - 1]
-      local old, sentence = counter(values[j], key, field)
-      if not old then return corrupt(sentence) end
+      local field, old = args[at + j - 1], values[j]
+      if not old then
+        old = 0
+      else
+        old = find(old, '^%-?%d+$') and to_number(old)
+        if not old or old > COUNTER_MOST or old < -COUNTER_MOST then return corrupt(select(2, counter(values[j], key, field))) end
+      end
       local new = old + integer(args[at + n + j - 1])
-      if not within(new) then
+      if new > COUNTER_MOST or new < -COUNTER_MOST then
         return corrupt('key ' .. key .. ' field ' .. field .. ' would leave the range of 9e14')
       end
       if suffix == 'totals' then
@@ -272,8 +279,8 @@ local function commit(keys, args)
         units_new[field] = new
         units_touched = true
       end
-      writes[#writes + 1] = field
-      writes[#writes + 1] = text(new)
+      writes[2 * j - 1] = field
+      writes[2 * j] = format('%d', new)
     end
     at = at + 2 * n
     changed = changed or n > 0
