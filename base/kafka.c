@@ -37,7 +37,10 @@ static void on_error(rd_kafka_t *kafka, int code, const char *reason, void *cont
 static int set(rd_kafka_conf_t *conf, const char *key, const char *value, struct error *error)
 {
     char text[512];
-    if (rd_kafka_conf_set(conf, key, value, text, sizeof text) != RD_KAFKA_CONF_OK)
+    rd_kafka_conf_res_t result = rd_kafka_conf_set(conf, key, value, text, sizeof text);
+    if (result == RD_KAFKA_CONF_UNKNOWN) /* perhaps a misspelt secret: its value is not repeated */
+        return error_set(error, ERROR_CONFIG, "kafka property %s: %s", key, text);
+    if (result != RD_KAFKA_CONF_OK)
         return error_set(error, ERROR_CONFIG, "kafka property %s=%s: %s", key, value, text);
     return 0;
 }

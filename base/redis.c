@@ -11,6 +11,7 @@
 #endif
 
 enum { PART_MOST = 512, REDIRECTS_MOST = 5 };
+#define STRING_MOST (512LL * 1024 * 1024)
 
 struct url {
     char host[256], user[PART_MOST], password[PART_MOST];
@@ -278,6 +279,21 @@ static void info_value(const char *info, const char *name, char *value, size_t s
     }
 }
 
+/* Strings that may not grow to Redis's own bound would stop a script in its middle. Who may not ask goes on. */
+static int check_string_bound(struct redis *redis, struct error *error)
+{
+    redisReply *reply = redisCommand(redis->context, "CONFIG GET proto-max-bulk-len");
+    if (!reply)
+        return context_error(redis, error);
+    int result = 0;
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[1]->type == REDIS_REPLY_STRING &&
+        strtoll(reply->element[1]->str, NULL, 10) < STRING_MOST)
+        result = error_set(error, ERROR_REFUSED, "redis has proto-max-bulk-len %s; allowed: %lld or more, its default",
+                           reply->element[1]->str, STRING_MOST);
+    freeReplyObject(reply);
+    return result;
+}
+
 static int check_server(struct redis *redis, const struct redis_options *options, struct error *error)
 {
     redisReply *reply = NULL;
@@ -309,7 +325,7 @@ static int check_server(struct redis *redis, const struct redis_options *options
                          "redis has maxmemory-policy \"%s\", which would throw totals away; allowed: noeviction (CONFIG SET "
                          "maxmemory-policy noeviction, and in redis.conf)",
                          policy);
-    return 0;
+    return options->writer ? check_string_bound(redis, error) : 0;
 }
 
 /* In a cluster: ask for the route key; MOVED names the node that has its slot. 1 when moved. */

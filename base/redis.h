@@ -16,8 +16,8 @@ struct redis_options {
     int64_t command_timeout_ms; /* 0 = 30 s */
     volatile int *socket; /* may be NULL; holds the connection's socket from when there is one until it is freed, else
                              -1: a signal handler may shutdown() it, which ends any wait with an error */
-    bool writer; /* refuse a replica, another maxmemory-policy than noeviction; always refused: older than 7.0 (where INFO
-                    is allowed, which a writer needs) */
+    bool writer; /* refuse a replica, another maxmemory-policy than noeviction, a proto-max-bulk-len below 512 MiB; always
+                    refused: older than 7.0 (where INFO is allowed, which a writer needs) */
 };
 
 struct redis; /* owns a redisContext */

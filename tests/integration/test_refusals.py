@@ -50,7 +50,8 @@ FLAGS = {
     ("--redis", "redis://127.0.0.1"): "redis URL: it names no port; allowed: ",
     ("--redis", "redis://127.0.0.1:port"): "redis URL: its port is not a number from 1 to 65535; allowed: ",
     ("-X", "nonsense"): 'kafka property "nonsense"; allowed: key=value',
-    ("-X", "no.such.property=1"): "kafka property no.such.property=1: ",
+    ("-X", "no.such.property=1"): "kafka property no.such.property: ",
+    ("-X", "acks=few"): "kafka property acks=few: ",
     ("-X", "isolation.level=read_uncommitted"): "kafka property isolation.level is always read_committed here and can't be set",
     ("--brokers",): "option --brokers needs a value (HOST:PORT,…)",
     ("--nonsense",): "unknown option --nonsense; citytotals-consumer run --help lists the known ones",
@@ -88,7 +89,7 @@ def test_a_password_is_not_repeated(tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("redis://:hush%@127.0.0.1:1\n")
     for arguments in (["--redis", "redis://:hush%@h:1"], ["--redis-file", str(secret)], ["--rediss=redis://:hush@h:1"],
-                      ["--redis", "http://:hush@h:1"]):
+                      ["--redis", "http://:hush@h:1"], ["-X", "sasl.pasword=hush"]):
         assert "hush" not in refused("run", "-b", "127.0.0.1:1", "--connect-timeout", "1s", *arguments)
 
 
@@ -150,6 +151,16 @@ def test_another_maxmemory_policy(new_city, directory):
     try:
         server.start()
         ends(new_city(redis=server), 'redis has maxmemory-policy "allkeys-lru", which would throw totals away; allowed: noeviction')
+        assert server.client.keys() == []
+    finally:
+        server.stop()
+
+
+def test_a_bound_on_strings_that_would_stop_a_commit_in_its_middle(new_city, directory):
+    server = RedisServer(directory / "redis-short", proto_max_bulk_len="100mb")
+    try:
+        server.start()
+        ends(new_city(redis=server), "redis has proto-max-bulk-len 104857600; allowed: 536870912 or more, its default")
         assert server.client.keys() == []
     finally:
         server.stop()
