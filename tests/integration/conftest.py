@@ -76,6 +76,7 @@ def new_city(kafka, redis, directory, request):
     yield make
     for each in made:
         each.stop()
+        kafka.forget_city(each.name)
 
 
 @pytest.fixture

@@ -80,6 +80,11 @@ class Kafka:
                 return False
         wait_until(f"{', '.join(topics)} have leaders", led)
 
+    def forget_city(self, city):
+        """Let the broker delete its topics in its own time: hundreds of cities would fill its heap."""
+        if self.process and self.process.running():
+            self.admin.delete_topics([f"{city}.{name}" for name in TOPICS], operation_timeout=0, request_timeout=10)
+
     def add_partitions(self, topic, total):
         for future in self.admin.create_partitions([NewPartitions(topic, total)]).values():
             future.result(60)
