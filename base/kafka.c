@@ -14,6 +14,8 @@ static void on_log(const rd_kafka_t *kafka, int level, const char *facility, con
 {
     static _Atomic int64_t quiet_until_ms[8];
     (void)kafka;
+    if (strcmp(facility, "GETPID") == 0)
+        level = 6; /* a broker that has just started has no producer id to give yet: it is asked again */
     unsigned kind = 0;
     for (const char *at = facility; *at; at++)
         kind = kind * 31 + (unsigned char)*at;

@@ -1,7 +1,5 @@
 /* Named values become an event: types, words, dates, ids; then the rules. The same for JSON and CSV. */
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/clock.h"
 #include "producer/parser_internal.h"

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 
-enum { DRAW_EVERY_MS = 100, BAR_WIDTH = 24, NAME_WIDTH = 24, TEXT_SIZE = 1024 };
+enum { DRAW_EVERY_MS = 100, BAR_WIDTH = 20, NAME_WIDTH = 20, TEXT_SIZE = 8192 }; /* a progress line fits 79 columns */
 
 void report_begin(struct report *report, enum log_format format)
 {
@@ -90,16 +90,20 @@ void report_progress(struct report *report, const char *what, const char *name, 
         return;
     report->next_draw_ms = now + DRAW_EVERY_MS;
     const char *slash = strrchr(name, '/');
+    name = slash ? slash + 1 : name;
+    int width = (int)strnlen(name, NAME_WIDTH + 1);
+    for (width = width > NAME_WIDTH ? NAME_WIDTH : width; name[width] && ((unsigned char)name[width] & 0xC0) == 0x80;)
+        width--;
     char bar[BAR_WIDTH + 1];
     memset(bar, '.', BAR_WIDTH);
     bar[BAR_WIDTH] = '\0';
     if (total > 0) {
         int64_t full = done >= total ? BAR_WIDTH : done * BAR_WIDTH / total;
         memset(bar, '#', (size_t)full);
-        fprintf(stderr, "\r\033[K%-8s %.*s [%s] %3d %% %" PRIu64 " lines", what, NAME_WIDTH, slash ? slash + 1 : name, bar,
+        fprintf(stderr, "\r\033[K%-8s %.*s [%s] %3d %% %" PRIu64 " lines", what, width, name, bar,
                 done >= total ? 100 : (int)(done * 100 / total), lines);
     } else {
-        fprintf(stderr, "\r\033[K%-8s %.*s %" PRIu64 " lines", what, NAME_WIDTH, slash ? slash + 1 : name, lines);
+        fprintf(stderr, "\r\033[K%-8s %.*s %" PRIu64 " lines", what, width, name, lines);
     }
     report->drawn = true;
 }

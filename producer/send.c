@@ -275,9 +275,9 @@ int producer_send(int argc, char **argv)
     if (done)
         goto finish;
     report_begin(&send->report, (enum log_format)send->options.common.log_format);
+    log_configure((enum log_level)send->options.common.log_level, (enum log_format)send->options.common.log_format);
     if (result < 0)
         goto failed;
-    log_configure((enum log_level)send->options.common.log_level, (enum log_format)send->options.common.log_format);
     send->name_count = (size_t)operand_count;
     if (operand_count == 0) {
         send->names = only_standard_input;

@@ -269,7 +269,7 @@ def test_log_lines_as_json(folder):
 
 
 def test_the_progress_bar_is_for_terminals(folder):
-    file = written(folder / "a.ndjson", *[line(str(i)) for i in range(60000)])
+    file = written(folder / "báo-cáo-biên-chếế-tháng-mười.ndjson", *[line(str(i)) for i in range(60000)])
     assert "\r" not in dry(file)
     master, slave = pty.openpty()
     process = subprocess.Popen([os.fspath(PRODUCER), "send", "--dry-run", os.fspath(file)], stderr=slave, env={**os.environ, "TERM": "xterm"})
@@ -282,4 +282,6 @@ def test_the_progress_bar_is_for_terminals(folder):
         pass
     os.close(master)
     assert process.wait(60) == 0
-    assert b"checking a.ndjson [" in seen and b" %" in seen and seen.rstrip().endswith(b"nothing was sent")
+    drawn = [each for each in seen.decode().split("\r\033[K") if each.startswith("checking")]  # whole characters only
+    assert drawn and all(each.startswith("checking báo-cáo-biên-ch") and " %" in each and len(each) <= 79 for each in drawn)
+    assert seen.rstrip().endswith(b"nothing was sent")
