@@ -153,7 +153,7 @@ static bool decode_one(struct fold *fold, struct batch *batch, struct item *item
     item->kind = ITEM_EVENT;
     item->agency = agency;
     item->lane = agency->lane;
-    item->identity = identity_of(event.event_id, agency->salts[event.type]);
+    item->identity = identity_of(event.event_id, &agency->salts[event.type]);
     item->digest = event_meaning_digest(&event);
     item->effective_date = event.effective_date;
     item->reverses = event.has_reverses;

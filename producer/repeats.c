@@ -166,7 +166,7 @@ void repeats_reset(struct repeats *repeats)
 int repeats_add(struct repeats *repeats, const struct event *event, const struct space *space, uint64_t line, uint64_t ordinal,
                 struct seen *ret_seen, struct error *error)
 {
-    struct identity identity = identity_of(event->event_id, space->salt);
+    struct identity identity = identity_of(event->event_id, &space->salt);
     uint64_t meaning = event_meaning_digest(event);
     struct seen seen = {.kind = SEEN_NEW};
     const struct entry *earlier = find(&repeats->events, identity.bytes);
@@ -182,7 +182,7 @@ int repeats_add(struct repeats *repeats, const struct event *event, const struct
     if (result < 0)
         return result;
     if (event->has_reverses) {
-        struct identity target = identity_of(event->reverses, space->salt);
+        struct identity target = identity_of(event->reverses, &space->salt);
         const struct entry *original = find(&repeats->events, target.bytes);
         if (original && original->is_reversal) {
             seen.kind = SEEN_DOUBLE_REVERSAL;

@@ -16,23 +16,17 @@ bool event_id_is_nil(struct event_id id);
 char *event_id_format(struct event_id id, char text[EVENT_ID_TEXT_SIZE]); /* lower case, 36 characters */
 bool event_id_parse(struct slice text, struct event_id *ret_id);          /* 36 characters, either case */
 
-/* What the lanes key an event by: (type, agency, event id) folded into 16 bytes, as event_id XOR salt, where salt is the
- * first 16 bytes of SHA-256(type + ":" + agency). Within one agency and type it is as distinct as the ids are; across
- * agencies nobody's id can meet another's by accident. */
+/* What the lanes key an event by: (type, agency, event id) in 16 bytes, the first of SHA-256(salt + event id), where salt is
+ * SHA-256(type + ":" + agency). One-way, so that nobody can make an event id that meets another agency's identity. Never
+ * changes: it is stored. docs/events.md gives test vectors. */
 struct identity_salt {
-    uint8_t bytes[16];
+    uint8_t bytes[32];
 };
 struct identity_salt identity_salt_of(enum event_type type, struct slice agency);
 struct identity {
     uint8_t bytes[16];
 };
-static inline struct identity identity_of(struct event_id id, struct identity_salt salt)
-{
-    struct identity identity;
-    for (int i = 0; i < 16; i++)
-        identity.bytes[i] = id.bytes[i] ^ salt.bytes[i];
-    return identity;
-}
+struct identity identity_of(struct event_id id, const struct identity_salt *salt);
 
 /* XXH3-64 (seed 0) over an unambiguous serialisation of every field but occurred_at, type, agency and event_id (the
  * identity holds those): the event's meaning. Independent of framing and writer schema. Never changes: it is stored.

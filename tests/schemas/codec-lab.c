@@ -102,7 +102,8 @@ static void put_judgement(struct buffer *out, const struct event *event)
                   reason == LETTER_NONE ? "" : dead_letter_reason_name(reason));
     if (event->type == EVENT_PAGE_VISIT)
         return;
-    struct identity identity = identity_of(event->event_id, identity_salt_of(event->type, event->agency));
+    struct identity_salt salt = identity_salt_of(event->type, event->agency);
+    struct identity identity = identity_of(event->event_id, &salt);
     buffer_printf(out, ",\"digest\":\"%016" PRIx64 "\",\"lane\":%" PRIu32 ",\"identity\":", event_meaning_digest(event),
                   lane_of_agency(event->agency));
     put_hex(out, identity.bytes, sizeof identity.bytes);

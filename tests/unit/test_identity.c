@@ -79,25 +79,37 @@ static void ids_are_written_in_lower_case_and_read_in_either(void **state)
 
 static void expect_salt(enum event_type type, struct slice agency, const char *expected)
 {
-    char text[33];
+    char text[65];
     struct identity_salt salt = identity_salt_of(type, agency);
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < 32; i++)
         snprintf(text + 2 * i, 3, "%02x", salt.bytes[i]);
     assert_string_equal(text, expected);
 }
 
-static void an_identity_is_the_event_id_salted_by_type_and_agency(void **state)
+static void an_identity_is_a_hash_of_type_agency_and_event_id(void **state)
 {
     (void)state;
-    expect_salt(EVENT_HEADCOUNT_CHANGE, TEXT("hong-bang"), "3d09fa88f9ce407d0754aaeb603d701c");
-    expect_salt(EVENT_UNIT_MERGER, TEXT("so-noi-vu"), "18e51525c1e2314c112d3bcb87006031");
+    expect_salt(EVENT_HEADCOUNT_CHANGE, TEXT("hong-bang"), "3d09fa88f9ce407d0754aaeb603d701c81473d16249aeb9e137792abbb4a65ce");
+    expect_salt(EVENT_UNIT_MERGER, TEXT("so-noi-vu"), "18e51525c1e2314c112d3bcb8700603141d097737f2b9882f905dad4aeeaddcd");
     struct event_id id =
         event_id_from(EVENT_HEADCOUNT_CHANGE, TEXT("hong-bang"), TEXT("hong-bang"), TEXT("HB-2020-0017"));
-    struct identity identity = identity_of(id, identity_salt_of(EVENT_HEADCOUNT_CHANGE, TEXT("hong-bang")));
-    static const uint8_t expected[16] = {0xcc ^ 0x3d, 0xe7 ^ 0x09, 0x85 ^ 0xfa, 0x3e ^ 0x88, 0xa4 ^ 0xf9, 0x64 ^ 0xce,
-                                         0x5c ^ 0x40, 0x5d ^ 0x7d, 0xae ^ 0x07, 0x40 ^ 0x54, 0x91 ^ 0xaa, 0xca ^ 0xeb,
-                                         0x12 ^ 0x60, 0xce ^ 0x3d, 0xfa ^ 0x70, 0x2b ^ 0x1c};
+    struct identity_salt salt = identity_salt_of(EVENT_HEADCOUNT_CHANGE, TEXT("hong-bang"));
+    struct identity identity = identity_of(id, &salt);
+    static const uint8_t expected[16] = {0x70, 0xf4, 0x59, 0x92, 0x13, 0xb4, 0xf0, 0xc5, 0x85, 0xe3, 0x16, 0x19, 0x54, 0xb5, 0x23, 0x15};
     assert_memory_equal(identity.bytes, expected, 16);
+}
+
+/* Two agencies of one lane: from the one's salt and identity nobody can tell which event id the other would need. */
+static void no_event_id_can_be_made_to_meet_another_agencys_identity(void **state)
+{
+    (void)state;
+    struct identity_salt mine = identity_salt_of(EVENT_HEADCOUNT_CHANGE, TEXT("hong-bang"));
+    struct identity_salt theirs = identity_salt_of(EVENT_HEADCOUNT_CHANGE, TEXT("kien-an"));
+    struct event_id id = {{1, 2, 3}}, crafted = id;
+    for (int i = 0; i < 16; i++)
+        crafted.bytes[i] ^= mine.bytes[i] ^ theirs.bytes[i];
+    struct identity victim = identity_of(id, &mine), attack = identity_of(crafted, &theirs);
+    assert_memory_not_equal(victim.bytes, attack.bytes, sizeof victim.bytes);
 }
 
 static struct event headcount(void)
@@ -248,7 +260,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_id_is_a_uuid5_of_type_source_agency_and_id),
         cmocka_unit_test(ids_are_written_in_lower_case_and_read_in_either),
-        cmocka_unit_test(an_identity_is_the_event_id_salted_by_type_and_agency),
+        cmocka_unit_test(no_event_id_can_be_made_to_meet_another_agencys_identity),
+        cmocka_unit_test(an_identity_is_a_hash_of_type_agency_and_event_id),
         cmocka_unit_test(digests_have_the_values_that_are_stored),
         cmocka_unit_test(a_digest_of_53646_bytes_is_streamed_to_the_same_value),
         cmocka_unit_test(every_field_but_those_of_the_identity_and_occurred_at_is_meaning),
