@@ -250,7 +250,8 @@ static void fill_record(struct source *source, struct source_record *record, rd_
         record->error_text = rd_kafka_message_errstr(message);
         if (!message->rkt)
             record->partition = -1;
-        if (message->offset < 0)
+        /* Outside the log no record is bad: the stored position must meet the log again, which tells what to do. */
+        if (message->offset < 0 || message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
             record->offset = -1;
     }
 }

@@ -95,6 +95,11 @@ class City:
     def offset(self, type_, partition):
         return int(self.redis.client.hget(self.key("offsets"), f"{self.topic(type_)}/{partition}") or 0)
 
+    def forget(self):
+        """Delete the city's keys, as the sentences of the halts say."""
+        keys = list(self.redis.client.scan_iter(self.key("*")))
+        self.redis.client.delete(*keys)
+
     def version(self):
         return int(self.total("version") or 0)
 

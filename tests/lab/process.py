@@ -30,7 +30,7 @@ def wait_until(what, condition, seconds=60.0, alive=None):
         if alive:
             alive()
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s in vain: {what}; last seen: {value!r}")
+            raise AssertionError(f"waited {seconds} s in vain: {what() if callable(what) else what}; last seen: {value!r}")
         time.sleep(0.02)
 
 
@@ -71,7 +71,7 @@ class Process:
             raise AssertionError(f"{self.name} did not end within {seconds} s:\n{self.log()[-4000:]}") from None
 
     def wait_for_log(self, pattern, seconds=60):
-        return wait_until(f"{self.name} logs {pattern!r}; its log ends:\n{self.log()[-1500:]}",
+        return wait_until(lambda: f"{self.name} logs {pattern!r}; its log ends:\n{self.log()[-1500:]}",
                           lambda: re.search(pattern, self.log()), seconds, self.check_alive)
 
     def wait_until_stopped(self, seconds=30):

@@ -6,6 +6,8 @@ import redis
 
 from tests.lab.process import Process, free_ports, wait_until
 
+EXEC = b"*1\r\n$4\r\nEXEC\r\n"
+
 
 class RedisServer:
     def __init__(self, directory, **settings):
@@ -57,5 +59,18 @@ class RedisServer:
         return os.path.getsize(self.append_only_file())
 
     def cut_back(self, size):
-        """As after a crash that lost the file's tail. Only while it is not running."""
-        os.truncate(self.append_only_file(), size)
+        """As after a crash that lost the file's tail: to the end of the last transaction within `size`, for Redis 7.0 truncates
+        a torn one wrongly (see cut_within_a_transaction). Only while it is not running."""
+        path = self.append_only_file()
+        with open(path, "rb") as file:
+            os.truncate(path, file.read(size).rfind(EXEC) + len(EXEC))
+
+    def cut_within_a_transaction(self, command):
+        """As after a crash amid writing: the last transaction that has `command` is left without its end, its last command
+        torn. Redis 7.0 cuts the torn command off but leaves the transaction open in the file, so that after one more restart
+        its first half is done together with whatever came next. Only while it is not running."""
+        path = self.append_only_file()
+        with open(path, "rb") as file:
+            data = file.read()
+        at = data.rindex(command)
+        os.truncate(path, data.index(EXEC, at) - 2)
