@@ -1,16 +1,14 @@
 /* The management listener: /healthz, /readyz and /metrics on libmicrohttpd's own thread. */
 #include "base/management.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/listen.h"
 
 enum { CONNECTIONS_MOST = 64, CONNECTION_SECONDS = 10, METRICS_BYTES_MOST = 4 * 1024 * 1024, BODY_MOST = 1024 * 1024 };
 
@@ -79,55 +77,27 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     return line(connection, MHD_HTTP_NOT_FOUND, "only /healthz, /readyz and /metrics");
 }
 
-static int resolve(const char *address, struct addrinfo **ret_info, struct error *error)
-{
-    const char *colon = strrchr(address, ':');
-    char host[256];
-    if (!colon || (size_t)(colon - address) >= sizeof host)
-        return error_set(error, ERROR_CONFIG, "listen on %s; allowed: ADDRESS:PORT", address);
-    snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
-    if (host[0] == '[' && host[strlen(host) - 1] == ']') {
-        memmove(host, host + 1, strlen(host));
-        host[strlen(host) - 1] = '\0';
-    }
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    int result = getaddrinfo(host, colon + 1, &hints, ret_info);
-    if (result)
-        return error_set(error, ERROR_CONFIG, "listen on %s: %s", address, gai_strerror(result));
-    return 0;
-}
-
-static void log_address(struct MHD_Daemon *daemon, const char *address)
-{
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT);
-    const char *colon = strrchr(address, ':');
-    log_info("listening management %.*s:%u", (int)(colon - address), address, info ? (unsigned)info->port : 0);
-}
-
 int management_start(const char *address, struct health *health, struct metrics *metrics, struct management **ret_management,
                      struct error *error)
 {
-    struct addrinfo *info = NULL;
-    int result = resolve(address, &info, error);
+    int listening;
+    int result = listen_open("management", address, &listening, error);
     if (result < 0)
         return result;
     struct management *management = calloc(1, sizeof *management);
     if (management) {
         management->health = health;
         management->metrics = metrics;
-        unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | (info->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0);
         management->daemon = MHD_start_daemon(
-            flags, 0, NULL, NULL, handle, management, MHD_OPTION_SOCK_ADDR, info->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
-            (unsigned)CONNECTIONS_MOST, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_SECONDS,
-            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)16384, MHD_OPTION_END);
+            MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL, NULL, handle, management, MHD_OPTION_LISTEN_SOCKET,
+            listening, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MOST, MHD_OPTION_CONNECTION_TIMEOUT,
+            (unsigned)CONNECTION_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)16384, MHD_OPTION_END);
     }
-    freeaddrinfo(info);
     if (!management || !management->daemon) {
-        result = error_set(error, ERROR_IO, "listen on %s: %s", address, strerror(errno));
+        close(listening);
         free(management);
-        return result;
+        return error_set(error, ERROR_IO, "listen on %s: the HTTP server does not start", address);
     }
-    log_address(management->daemon, address);
     *ret_management = management;
     return 0;
 }

@@ -1,0 +1,105 @@
+/* What the files of the HTTP server share. */
+#ifndef CITYTOTALS_BASE_HTTP_INTERNAL_H
+#define CITYTOTALS_BASE_HTTP_INTERNAL_H
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/http.h"
+
+enum { RESPONSE_HEADERS_MOST = 16, METHODS_TEXT_SIZE = 128 };
+
+/* http_target.c: pure */
+/* Splits and decodes `target`, which is changed in place and stays owned by the caller, into path and parameters. False
+ * and a sentence when it is not well formed. */
+bool http_target_parse(char *target, struct http_request *request, char *problem, size_t size);
+/* Does `path` match the pattern? Fills parts, decoded into `room` (at least strlen(path) + 1 bytes). */
+bool http_path_match(const char *pattern, const char *path, char *room, struct http_request *request);
+/* "a=1; b" compares as "a"; case does not count. */
+bool http_media_type_is(const char *value, const char *type);
+
+/* http_response.c */
+struct http_response {
+    atomic_size_t references;
+    unsigned status;
+    struct MHD_Response *made; /* headers and body; what is queued where the request adds nothing; NULL for a stream */
+    struct buffer body;
+    struct http_stream stream; /* read is NULL where the body is bytes */
+    void *stream_state;
+    size_t header_count;
+    struct {
+        char *name, *value;
+    } headers[RESPONSE_HEADERS_MOST];
+};
+/* A new MHD response with the same headers and body; for a header that only this request gets. */
+struct MHD_Response *http_response_again(struct http_response *response);
+
+/* http_stream.c */
+struct http_request_inner;
+/* The MHD response of a stream; the request stands among the server's streams from then until http_stream_end. */
+struct MHD_Response *http_stream_begin(struct http_request_inner *inner, struct http_response *response);
+void http_stream_end(struct http_request_inner *inner);
+
+/* http_connection.c: who is connected, and since when a request is owed. */
+struct http_connection {
+    struct http_connection *next, *previous;
+    int socket;
+    _Atomic int64_t since_ms; /* accepted, or answered last */
+    atomic_bool patient;      /* a stream or a deferred request: no deadline */
+};
+struct http_connections {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t thread;
+    bool started, stopping;
+    struct http_connection *first;
+    size_t count;
+    int64_t request_ms;
+};
+int http_connections_start(struct http_connections *connections, int64_t request_ms, struct error *error);
+void http_connections_stop(struct http_connections *connections);
+/* MHD's notices */
+void http_connection_notice(void *context, struct MHD_Connection *connection, void **socket_context,
+                            enum MHD_ConnectionNotificationCode code);
+
+/* http.c */
+struct http_server {
+    struct http_options options;
+    struct MHD_Daemon *daemon;
+    struct http_connections connections;
+    atomic_size_t bodies, active;
+    atomic_bool stopping;
+    bool any_origin;
+    pthread_mutex_t lock; /* of what follows */
+    struct http_request_inner *streams, *deferred;
+};
+
+struct http_request_inner {
+    struct http_request request;
+    atomic_size_t references;
+    struct http_server *server;
+    struct MHD_Connection *connection; /* NULL once it is over */
+    struct http_connection *of;
+    const struct http_route *route;
+    struct http_response *refusal; /* given instead of asking the handler */
+    struct buffer body;
+    size_t taken, counted; /* bytes that came; those in server->bodies */
+    bool begun, head, expects_body, answered;
+    unsigned status;
+
+    pthread_mutex_t lock; /* of the reply and whether it is waited for */
+    struct http_response *reply;
+    bool replied, deferred, suspended;
+    atomic_bool claimed; /* of a deferred one: somebody answers it now */
+
+    /* in server->streams while it is one */
+    struct http_request_inner *next, *previous;
+    bool is_stream, waits; /* waits: suspended */
+
+    struct http_request_inner *next_deferred, *previous_deferred;
+    char *room;  /* for decoded parts of the path */
+    char text[]; /* the target, then that room */
+};
+
+#endif
