@@ -2,10 +2,12 @@
 #include "producer/schemas.h"
 #include "producer/send.h"
 #include "producer/settings.h"
+#include "producer/token.h"
 
 int main(int argc, char **argv)
 {
     static const struct program_command commands[] = {{&producer_command_send, producer_send},
-                                                        {&producer_command_schemas, producer_schemas}, {0}};
+                                                        {&producer_command_schemas, producer_schemas},
+                                                        {&producer_command_token, producer_token}, {0}};
     return program_main("citytotals-producer", "Sends agencies' events to the city's topics in Kafka.", commands, argc, argv);
 }

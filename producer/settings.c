@@ -95,3 +95,30 @@ const struct command producer_command_schemas = {
              "Exit status: 0 all are registered, or would be taken; 1 one would not, or the registry could not be asked; 2 wrong\n"
              "usage or configuration.",
 };
+
+#undef AT
+#define AT(field) offsetof(struct token_options, field)
+
+static const struct setting token_settings[] = {
+    {.name = "source", .kind = SETTING_TEXT, .offset = AT(source), .placeholder = "ID", .required = true,
+     .help = "The sending system that the token is for; it is the source of all its events."},
+    {.name = "agency", .kind = SETTING_TEXT, .offset = AT(agency), .placeholder = "ID[,ID…]|*", .required = true,
+     .help = "The agencies that it may speak for, or * for all."},
+    {.name = "rate", .kind = SETTING_NUMBER, .offset = AT(rate), .placeholder = "N", .default_text = "0", .least = 0,
+     .most = 1000000, .help = "Events a second that it may send; 0: no limit."},
+    {0},
+};
+
+static const struct setting *const token_tables[] = {common_settings, token_settings, NULL};
+
+const struct command producer_command_token = {
+    .program = "citytotals-producer",
+    .name = "token",
+    .summary = "Make a token for an agency's system, and its line for the gateway's --tokens file.",
+    .operands = "new",
+    .tables = token_tables,
+    .options_size = sizeof(struct token_options),
+    .notes = "Prints the token on the first line and the file's line on the second. The token is 32 random bytes; only its SHA-256\n"
+             "goes into the file, so nobody who reads the file can send.\n\n"
+             "Exit status: 0 printed; 1 failed at run time; 2 wrong usage or configuration.",
+};

@@ -36,4 +36,11 @@ struct schemas_options {
 };
 extern const struct command producer_command_schemas;
 
+struct token_options {
+    struct common_options common; /* first */
+    const char *source, *agency;
+    int64_t rate;
+};
+extern const struct command producer_command_token;
+
 #endif
