@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <endian.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -105,10 +106,10 @@ static void letter(struct batch *batch, struct item *item, enum dead_letter_reas
     }
     buffer_append(&batch->details, detail, size);
     buffer_append(&batch->details, "", 1);
-    batch->letters_decoded++;
 }
 
-static void decode_one(struct fold *fold, struct batch *batch, struct item *item, const struct source_record *record)
+/* False when the schema registry is away, so that nothing can be said of the record. */
+static bool decode_one(struct fold *fold, struct batch *batch, struct item *item, const struct source_record *record)
 {
     struct event event;
     struct decode_failure failure = {0};
@@ -116,36 +117,38 @@ static void decode_one(struct fold *fold, struct batch *batch, struct item *item
     char detail[DEAD_LETTER_DETAIL_MOST * 2];
     enum dead_letter_reason reason = decoder_decode(fold->decoder, (enum event_type)record->topic, record->value, &event,
                                                     fold->storage, &failure, &away);
+    if (away)
+        return false;
     if (reason == LETTER_TOO_LARGE) {
         too_large_detail(record->value, detail, sizeof detail);
         letter(batch, item, reason, detail);
-        return;
+        return true;
     }
     if (reason != LETTER_NONE) {
         snprintf(detail, sizeof detail, "%s%s%s at byte %zu", failure.what ? failure.what : dead_letter_reason_name(reason),
                  failure.field && *failure.field ? " in field " : "", failure.field ? failure.field : "", failure.offset);
         letter(batch, item, reason, detail);
-        return;
+        return true;
     }
     reason = event_check(&event, record->timestamp_ms, NULL);
     if (reason != LETTER_NONE) {
         struct rule_violation violation;
         event_check(&event, record->timestamp_ms, &violation);
         letter(batch, item, reason, violation.text);
-        return;
+        return true;
     }
     item->type = (uint8_t)event.type;
     if (event.type == EVENT_PAGE_VISIT) {
         item->kind = ITEM_VISIT;
         item->occurred_at_ms = event.occurred_at_ms;
         memcpy(item->visitor, event.visit.visitor, sizeof item->visitor);
-        return;
+        return true;
     }
     struct agency *agency = agencies_get(fold->agencies, event.agency);
     if (!agency) {
         item->kind = ITEM_NOTHING;
         fold->out_of_memory = true;
-        return;
+        return true;
     }
     item->kind = ITEM_EVENT;
     item->agency = agency;
@@ -169,6 +172,7 @@ static void decode_one(struct fold *fold, struct batch *batch, struct item *item
     }
     if (lane_is_loaded(fold->lanes, item->lane))
         lane_prefetch(fold->lanes, item->lane, &item->identity);
+    return true;
 }
 
 void fold_decode(struct fold *fold, struct partitions *partitions, struct batch *batch)
@@ -176,7 +180,7 @@ void fold_decode(struct fold *fold, struct partitions *partitions, struct batch 
     buffer_reset(&batch->details);
     batch->low = 0;
     batch->high = 0;
-    batch->decoded = batch->letters_decoded = 0;
+    batch->gaps = 0;
     for (size_t i = 0; i < batch->count; i++) {
         const struct source_record *record = &batch->records[i];
         struct item *item = &batch->items[i];
@@ -185,24 +189,35 @@ void fold_decode(struct fold *fold, struct partitions *partitions, struct batch 
         item->partition = partition;
         if (!partition || record->kind == RECORD_ERROR)
             continue;
+        int64_t before = partition->read_position;
         if (record->kind == RECORD_EOF) {
-            if (partition_take_end(partition, record->offset))
+            if (partition_take_end(partition, record->offset)) {
                 item->kind = ITEM_END;
+                batch->gaps += record->offset - before;
+            }
         } else if (partition_take(partition, record->offset, record->timestamp_ms, record->value)) {
-            struct last_record *last = &partition->read_last;
+            struct last_record *last = &partition->read_last, last_before = *last;
             last->offset = record->offset;
             last->timestamp_ms = record->timestamp_ms;
             if (record->timestamp_ms > last->newest_ms)
                 last->newest_ms = record->timestamp_ms;
-            decode_one(fold, batch, item, record);
-            batch->decoded++;
+            if (decode_one(fold, batch, item, record)) {
+                batch->gaps += record->offset - before;
+            } else {
+                partition->read_position = before;
+                *last = last_before;
+                partition_wait(partition, "the schema registry can't be asked about the schema of offset %" PRId64,
+                               record->offset);
+            }
         }
         item->position_after = partition->read_position;
         item->last = partition->read_last;
     }
+    fold->out_of_memory = fold->out_of_memory || buffer_failed(&batch->details);
     for (size_t i = 0; i < batch->count; i++)
         if (batch->items[i].kind == ITEM_LETTER)
-            batch->items[i].detail = batch->details.data + (uintptr_t)batch->items[i].detail;
+            batch->items[i].detail =
+                buffer_failed(&batch->details) ? "" : batch->details.data + (uintptr_t)batch->items[i].detail;
 }
 
 void fold_lanes(struct fold *fold, struct batch *batch, size_t lanes_most, bool ret_needed[SEEN_LANES])

@@ -73,12 +73,19 @@ struct batch {
     size_t count, capacity;
     size_t low, high; /* the window being folded; before `low` all is committed */
     struct buffer details;
-    int64_t decoded, letters_decoded;
+    size_t held;  /* records that the source must have back; the driver's */
+    int64_t gaps; /* offsets passed over between the records */
 };
+/* Does this item, decided, go to the dead letters? */
+static inline bool item_is_letter(const struct item *item)
+{
+    return item->kind == ITEM_LETTER || (item->kind == ITEM_EVENT && item->seen == ITEM_CONFLICT);
+}
 struct batch *batch_new(size_t capacity);
 struct batch *batch_free(struct batch *batch);
 
 struct fold_counts {
+    int64_t folded; /* records, those below included */
     int64_t events, duplicates, conflicts, letters, visits;
 };
 

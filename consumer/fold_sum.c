@@ -161,7 +161,10 @@ int fold_sum(struct fold *fold, struct batch *batch, struct fold_counts *ret_cou
             ok = sum_letter(fold, (enum dead_letter_reason)item->letter);
             break;
         }
-        if (item->kind != ITEM_NOTHING && item->kind != ITEM_END && item->last.timestamp_ms > fold->newest_ms)
+        if (item->kind == ITEM_NOTHING || item->kind == ITEM_END)
+            continue;
+        fold->counts.folded++;
+        if (item->last.timestamp_ms > fold->newest_ms)
             fold->newest_ms = item->last.timestamp_ms;
     }
     for (int lane = 0; lane < SEEN_LANES; lane++)
@@ -180,9 +183,9 @@ size_t fold_letters(struct fold *fold, struct batch *batch, size_t *cursor, stru
     for (; i < batch->high && n < most; i++) {
         const struct item *item = &batch->items[i];
         const struct source_record *record = &batch->records[i];
-        bool conflict = item->kind == ITEM_EVENT && item->seen == ITEM_CONFLICT;
-        if (item->kind != ITEM_LETTER && !conflict)
+        if (!item_is_letter(item))
             continue;
+        bool conflict = item->kind == ITEM_EVENT;
         struct dead_letter *letter = &letters[n++];
         *letter = (struct dead_letter){
             .reason = conflict ? LETTER_CONFLICT : (enum dead_letter_reason)item->letter,

@@ -247,6 +247,19 @@ int lane_append(struct lanes *lanes, uint32_t lane, const uint8_t *records, size
     return 0;
 }
 
+int lanes_take_tail(struct lanes *lanes, uint32_t lane, int64_t stored, const uint8_t *records, size_t count,
+                    struct error *error)
+{
+    if (stored < lane_length(lanes, lane) || lane_at(lanes, lane)->state == LANE_ABSENT) {
+        lane_drop(lanes, lane);
+        return 0;
+    }
+    int result = lane_append(lanes, lane, records, count, error);
+    if (result >= 0 && lane_length(lanes, lane) < stored)
+        lanes->lanes[lane].state = LANE_LOADING;
+    return result;
+}
+
 /* The next entry of this hash from `*place` on; NULL at the first empty one. */
 static inline const struct entry *next_of(const struct lane *self, uint64_t hash, uint64_t *place)
 {

@@ -26,6 +26,10 @@ void lane_begin(struct lanes *lanes, uint32_t lane);
  * lanes_make_room did not name as needed; a needed lane grows past the bound all the same. ERROR_MEMORY; ERROR_LIMIT
  * over LANE_RECORDS_MOST. On failure the lane is as it was. */
 int lane_append(struct lanes *lanes, uint32_t lane, const uint8_t *records, size_t count, struct error *error);
+/* What the store told of a lane that it refused as behind: it has `stored` records, of which these follow those known. A
+ * lane that the store has fewer records of is dropped; one whose tail was cut is loading again, from where it is known. */
+int lanes_take_tail(struct lanes *lanes, uint32_t lane, int64_t stored, const uint8_t *records, size_t count,
+                    struct error *error);
 void lane_loaded(struct lanes *lanes, uint32_t lane);
 void lane_drop(struct lanes *lanes, uint32_t lane);
 void lanes_drop_all(struct lanes *lanes);

@@ -36,36 +36,63 @@ uint32_t record_crc(struct slice value)
     return value.data ? (uint32_t)crc32_z(0, (const Bytef *)value.data, value.size) : 0;
 }
 
-static enum partition_plan halt(struct partition *partition, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static enum partition_plan halt(struct partition *partition, const char *format, ...)
+void partition_init(struct partition *partition, const char *city, enum event_type type, int32_t id)
+{
+    *partition = (struct partition){.type = type, .id = id, .end = -1, .last = LAST_RECORD_NONE, .read_last = LAST_RECORD_NONE};
+    snprintf(partition->field, sizeof partition->field, "%s.%s/%" PRId32, city, event_topic_suffix(type), id);
+}
+
+static void leave_out(struct partition *partition, enum partition_state state, const char *format, va_list list)
+{
+    vsnprintf(partition->reason, sizeof partition->reason, format, list);
+    partition->state = state;
+    partition->told = false;
+}
+
+void partition_halt(struct partition *partition, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    vsnprintf(partition->reason, sizeof partition->reason, format, list);
+    leave_out(partition, PARTITION_HALTED, format, list);
     va_end(list);
-    partition->state = PARTITION_HALTED;
-    return PARTITION_HALT;
+}
+
+void partition_wait(struct partition *partition, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    leave_out(partition, PARTITION_WAITING, format, list);
+    va_end(list);
+}
+
+void partition_skip_to(struct partition *partition, int64_t to)
+{
+    partition->position = partition->read_position = to;
+    partition->last.offset = partition->read_last.offset = -1;
+    partition->state = PARTITION_ACTIVE;
 }
 
 enum partition_plan partition_meet_log(struct partition *partition, int64_t low, int64_t high, bool accept_log_start,
                                        int64_t *ret_start)
 {
     int64_t position = partition->position;
-    if (position > high)
-        return halt(partition,
+    if (position > high) {
+        partition_halt(partition,
                     "stored offset %" PRId64 " is beyond the end of the log, %" PRId64
                     ": the topic was truncated or recreated; bring the old log back, or delete this city's keys in Redis "
                     "to count the new log from its start",
                     position, high);
+        return PARTITION_HALT;
+    }
     if (position < low) {
         if (partition->type == EVENT_PAGE_VISIT || accept_log_start)
             return PARTITION_SKIP;
-        return halt(partition,
+        partition_halt(partition,
                     "the log starts at offset %" PRId64 ", after the stored offset %" PRId64
                     ": events in between were deleted before they were counted; bring them back, or accept the gap with "
                     "--accept-log-start (it is recorded)",
                     low, position);
+        return PARTITION_HALT;
     }
     bool comparable = partition->last.offset >= low && partition->last.offset < position;
     partition->state = comparable ? PARTITION_VERIFYING : PARTITION_ACTIVE;
@@ -82,7 +109,7 @@ bool partition_take(struct partition *partition, int64_t offset, int64_t timesta
             return false;
         uint32_t crc = record_crc(value);
         if (offset > partition->last.offset) {
-            halt(partition,
+            partition_halt(partition,
                  "the record at offset %" PRId64 " that was folded last is gone (the next is at %" PRId64
                  "): the log is not the one that was folded; bring the old log back, or delete this city's keys in Redis "
                  "to count this log from its start",
@@ -90,7 +117,7 @@ bool partition_take(struct partition *partition, int64_t offset, int64_t timesta
             return false;
         }
         if (timestamp_ms != partition->last.timestamp_ms || crc != partition->last.crc) {
-            halt(partition,
+            partition_halt(partition,
                  "the record at offset %" PRId64 " differs from the one that was folded there (timestamp %" PRId64
                  " and checksum %" PRIu32 ", remembered %" PRId64 " and %" PRIu32
                  "): the topic was truncated or recreated; bring the old log back, or delete this city's keys in Redis to "
@@ -110,7 +137,7 @@ bool partition_take(struct partition *partition, int64_t offset, int64_t timesta
 bool partition_take_end(struct partition *partition, int64_t offset)
 {
     if (partition->state == PARTITION_VERIFYING && offset > partition->last.offset) {
-        halt(partition,
+        partition_halt(partition,
              "the record at offset %" PRId64 " that was folded last is gone (the log ends at %" PRId64
              "): the log is not the one that was folded; bring the old log back, or delete this city's keys in Redis to "
              "count this log from its start",

@@ -38,8 +38,17 @@ struct partition {
     struct last_record read_last; /* as of `read_position` */
     int64_t end;              /* end of the log when the program started; -1 = not asked */
     int64_t retry_at_ms;      /* WAITING: monotonic time to try again */
+    int64_t wait_ms;          /* the length of that wait */
+    bool told;                /* WAITING, HALTED: the reason has been told */
     char reason[768];         /* WAITING, HALTED: a sentence that says what to do */
 };
+
+void partition_init(struct partition *partition, const char *city, enum event_type type, int32_t id);
+/* Left out until somebody acts, or until it is tried again; the sentence has not been told yet. */
+void partition_halt(struct partition *partition, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void partition_wait(struct partition *partition, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A gap up to `to` was accepted and recorded: go on there, with nothing to compare. */
+void partition_skip_to(struct partition *partition, int64_t to);
 
 enum partition_plan { PARTITION_START, PARTITION_SKIP, PARTITION_HALT };
 /* The stored position meets the log, which holds offsets from `low` to before `high`. START: read from *ret_start (the

@@ -10,6 +10,11 @@ enum record_kind {
     RECORD_ERROR, /* error_code, error_text; topic TOPIC_NONE and partition -1 when it is about no partition */
 };
 
+struct topic_partition {
+    uint8_t topic; /* enum event_type */
+    int32_t partition;
+};
+
 struct source_record {
     uint8_t topic; /* enum event_type */
     uint8_t kind;  /* enum record_kind */

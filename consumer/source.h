@@ -11,11 +11,6 @@
 #include "consumer/record.h"
 #include "schemas/event.h"
 
-struct topic_partition {
-    uint8_t topic; /* enum event_type */
-    int32_t partition;
-};
-
 struct source;
 /* Makes the consumer; connects in the background. ERROR_CONFIG for bad -X properties. The options must outlive it. */
 int source_open(const struct common_options *common, const char *city, struct source **ret_source, struct error *error);

@@ -3,13 +3,17 @@
 
 #include <inttypes.h>
 #include <openssl/rand.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/redis.h"
 #include "schemas/layout.h"
 
-enum { LANE_CHUNK = 4 * 1024 * 1024 / SEEN_RECORD_SIZE * SEEN_RECORD_SIZE };
+enum {
+    COMMAND_TIMEOUT_MS = 10000, /* of anything but a commit, whose reply is polled for */
+    LANE_CHUNK = 4 * 1024 * 1024 / SEEN_RECORD_SIZE * SEEN_RECORD_SIZE,
+};
 
 struct store {
     struct redis *redis;
@@ -99,7 +103,8 @@ int store_open(const struct store_options *options, struct store **ret_store, st
         return error_set(error, ERROR_MEMORY, "out of memory");
     snprintf(store->city, sizeof store->city, "%s", options->city);
     redis_key(store->totals_key, options->city, "totals");
-    int result = redis_connect(&(struct redis_options){.url = options->url, .route_key = store->totals_key, .writer = true},
+    int result = redis_connect(&(struct redis_options){.url = options->url, .route_key = store->totals_key, .writer = true,
+                                                        .command_timeout_ms = COMMAND_TIMEOUT_MS},
                                &store->redis, error);
     if (result >= 0)
         result = redis_function_ensure(store->redis, citytotals_library_name, citytotals_library_code, error);
@@ -253,7 +258,7 @@ int store_commit_send(struct store *store, const struct arguments *arguments, st
 }
 
 /* STALE: lane, bytes stored, tail, … Brings the lanes up to date. */
-static int take_tails(struct store *store, struct lanes *lanes, const redisReply *reply, struct error *error)
+static int take_tails(struct lanes *lanes, const redisReply *reply, struct error *error)
 {
     for (size_t i = 1; i + 2 < reply->elements; i += 3) {
         int64_t lane, stored;
@@ -261,22 +266,24 @@ static int take_tails(struct store *store, struct lanes *lanes, const redisReply
         if (!parse_number(reply_text(reply->element[i]), &lane) || lane < 0 || lane >= SEEN_LANES || !tail.data ||
             !parse_number(reply_text(reply->element[i + 1]), &stored) || tail.size % SEEN_RECORD_SIZE != 0)
             return unexpected(error, "commit");
-        if (stored < lane_length(lanes, (uint32_t)lane) * SEEN_RECORD_SIZE) {
-            lane_drop(lanes, (uint32_t)lane);
-            continue;
-        }
-        int result = lane_append(lanes, (uint32_t)lane, (const uint8_t *)tail.data, tail.size / SEEN_RECORD_SIZE, error);
-        if (result >= 0 && lane_length(lanes, (uint32_t)lane) * SEEN_RECORD_SIZE < stored)
-            result = store_load_lane(store, lanes, (uint32_t)lane, error);
+        int result = lanes_take_tail(lanes, (uint32_t)lane, stored / SEEN_RECORD_SIZE, (const uint8_t *)tail.data,
+                                     tail.size / SEEN_RECORD_SIZE, error);
         if (result < 0)
             return result;
     }
     return 0;
 }
 
-int store_commit_receive(struct store *store, struct lanes *lanes, struct commit_result *ret_result, struct error *error)
+int store_commit_receive(struct store *store, struct lanes *lanes, int64_t wait_ms, struct commit_result *ret_result,
+                         struct error *error)
 {
     redisReply *reply = NULL;
+    struct pollfd wait = {.fd = redis_context(store->redis)->fd, .events = POLLIN};
+    /* Nothing else is outstanding, so no part of the reply can have been read ahead. */
+    if (poll(&wait, 1, (int)wait_ms) <= 0) {
+        *ret_result = (struct commit_result){.outcome = COMMIT_PENDING};
+        return 0;
+    }
     int result = redis_receive(store->redis, &reply, error);
     if (result < 0)
         return error_wrap(error, "commit");
@@ -289,7 +296,7 @@ int store_commit_receive(struct store *store, struct lanes *lanes, struct commit
         commit.outcome = COMMIT_OK;
     else if (reply_is(reply->element[0], "STALE")) {
         commit.outcome = COMMIT_STALE;
-        result = take_tails(store, lanes, reply, error);
+        result = take_tails(lanes, reply, error);
     } else if (reply_is(reply->element[0], "FENCED") && reply->elements == 3) {
         commit.outcome = COMMIT_FENCED;
         snprintf(commit.detail, sizeof commit.detail, "%.*s stands at %.*s", SLICE_ARG(reply_text(reply->element[1])),

@@ -3,6 +3,7 @@
 #ifndef CITYTOTALS_CONSUMER_STORE_H
 #define CITYTOTALS_CONSUMER_STORE_H
 
+#include "consumer/commit.h"
 #include "consumer/fold.h"
 
 struct store;
@@ -14,14 +15,13 @@ struct store_options {
     const char *accepted_cluster; /* may be NULL */
 };
 
-#define EPOCH_SIZE 40
 /* A bad URL is told before anything is waited for: ERROR_CONFIG. */
 int store_check_url(const char *url, struct error *error);
 /* Connects, loads the Function library when missing, begins the city's state where there is none.
  * ERROR_HALTED: the state belongs to another Kafka cluster. */
 int store_open(const struct store_options *options, struct store **ret_store, struct error *error);
 struct store *store_close(struct store *store);
-const char *store_epoch(const struct store *store);
+const char *store_epoch(const struct store *store); /* shorter than EPOCH_SIZE */
 
 /* Stored position and last record of each partition; absent = 0 and LAST_RECORD_NONE. ERROR_REDIS when the epoch changed. */
 int store_positions(struct store *store, struct partitions *partitions, struct error *error);
@@ -34,18 +34,9 @@ int store_load_lane(struct store *store, struct lanes *lanes, uint32_t lane, str
 int store_read_record(struct store *store, uint32_t lane, uint32_t index, uint8_t ret_record[SEEN_RECORD_SIZE],
                       struct error *error);
 
-enum commit_outcome {
-    COMMIT_OK,
-    COMMIT_STALE,  /* lanes were behind: they have been brought up to date; fold the window again */
-    COMMIT_FENCED, /* somebody else moved a partition on */
-    COMMIT_EPOCH,  /* the state was begun anew */
-};
-struct commit_result {
-    enum commit_outcome outcome;
-    int64_t version, late_visits;
-    char detail[160];
-};
 int store_commit_send(struct store *store, const struct arguments *arguments, struct error *error);
-int store_commit_receive(struct store *store, struct lanes *lanes, struct commit_result *ret_result, struct error *error);
+/* Waits up to wait_ms, not longer when a signal comes: COMMIT_PENDING. A STALE reply's tails join the lanes. */
+int store_commit_receive(struct store *store, struct lanes *lanes, int64_t wait_ms, struct commit_result *ret_result,
+                         struct error *error);
 
 #endif
