@@ -70,6 +70,12 @@ void lanes_weaken(struct lanes *lanes, unsigned bits)
     lanes->mask = UINT64_MAX << (64 - bits);
 }
 
+void lanes_set_seed(struct lanes *lanes, uint64_t seed)
+{
+    assert(lanes->memory == 0);
+    lanes->seed = seed;
+}
+
 static inline uint64_t hash_of(const struct lanes *lanes, const uint8_t identity[16])
 {
     uint64_t hash = XXH3_64bits_withSeed(identity, 16, lanes->seed) & lanes->mask;

@@ -61,5 +61,7 @@ void lanes_touch(struct lanes *lanes, uint32_t lane);
 /* For tests: make different ids look equal, by keeping only so many bits of what is compared (1..64). Before the first
  * append. */
 void lanes_weaken(struct lanes *lanes, unsigned bits);
+/* For tests that are run again: the key of the hash. Before the first append. */
+void lanes_set_seed(struct lanes *lanes, uint64_t seed);
 
 #endif

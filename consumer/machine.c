@@ -41,6 +41,7 @@ struct machine *machine_free(struct machine *machine)
     fold_free(machine->fold);
     lanes_free(machine->lanes);
     free(machine->partitions.items);
+    free(machine->checked.items);
     free(machine->parts);
     free(machine->offsets);
     free(machine);
@@ -244,6 +245,10 @@ static void fold_or_fetch(struct machine *machine)
         return;
     if (machine->options.until_end && plan_reached_end(machine)) {
         ask_exit(machine);
+        return;
+    }
+    if (machine->partitions.count > 0 && machine->now_ms >= machine->check_at_ms) {
+        plan_ask_check(machine);
         return;
     }
     if (fold_is_full(machine->fold))

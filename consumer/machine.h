@@ -18,6 +18,7 @@ enum {
     BOUNDS_TIMEOUT_MS = 10000,    /* for a log's bounds; once one has not answered in time: */
     BOUNDS_TIMEOUT_NEXT_MS = 1000,
     REPORT_EVERY_MS = 2000,
+    CHECK_EVERY_MS = 2000,        /* while nothing is committed: is the state still the one that was? */
     CONNECT_PAUSE_FIRST_MS = 100, /* before connecting again; doubles until a commit goes through, to: */
     CONNECT_PAUSE_MOST_MS = 5000,
     WAIT_GROWS_TO = 8,            /* times retry_ms, while a waiting partition is tried in vain */

@@ -55,6 +55,8 @@ struct machine {
     int32_t visit_partitions;
     bool untold; /* a partition's state may have changed without having been told */
     int64_t report_at_ms;
+    int64_t check_at_ms;
+    struct partitions checked; /* what the store has, to compare with `partitions` while idle */
 
     enum plan_stage plan;
     size_t plan_cursor;
@@ -100,6 +102,8 @@ void machine_drop_batches(struct machine *machine);
 void plan_take_assignment(struct machine *machine, const struct input *input);
 void plan_next(struct machine *machine);
 void plan_result(struct machine *machine, const struct input *input);
+/* An idle consumer would not notice that Redis lost its tail or was emptied: asks for the positions to compare them. */
+void plan_ask_check(struct machine *machine);
 /* A halt or a wait that has not been told: asks for the note. */
 bool plan_tell(struct machine *machine);
 void plan_retry_waiting(struct machine *machine);

@@ -11,12 +11,14 @@ void plan_take_assignment(struct machine *machine, const struct input *input)
     machine_drop_batches(machine);
     machine->plan = PLAN_NONE;
     free(partitions->items);
+    free(machine->checked.items);
     free(machine->parts);
     free(machine->offsets);
     *partitions = (struct partitions){.items = calloc(input->count + 1, sizeof *partitions->items)};
+    machine->checked = (struct partitions){.items = calloc(input->count + 1, sizeof *partitions->items)};
     machine->parts = calloc(input->count + 1, sizeof *machine->parts);
     machine->offsets = calloc(input->count + 1, sizeof *machine->offsets);
-    if (!partitions->items || !machine->parts || !machine->offsets) {
+    if (!partitions->items || !machine->checked.items || !machine->parts || !machine->offsets) {
         struct error error = {0};
         error_set(&error, ERROR_MEMORY, "out of memory for %zu partitions", input->count);
         machine_fail(machine, &error);
@@ -127,6 +129,30 @@ static void bounds_result(struct machine *machine, const struct input *input)
     }
 }
 
+void plan_ask_check(struct machine *machine)
+{
+    struct partition *items = machine->checked.items;
+    memcpy(items, machine->partitions.items, machine->partitions.count * sizeof *items);
+    machine->checked = machine->partitions;
+    machine->checked.items = items;
+    machine->check_at_ms = machine->now_ms + CHECK_EVERY_MS;
+    machine_ask(machine, ACTION_READ_POSITIONS)->partitions = &machine->checked;
+}
+
+static void check_result(struct machine *machine)
+{
+    for (size_t i = 0; i < machine->partitions.count; i++) {
+        const struct partition *partition = &machine->partitions.items[i], *stored = &machine->checked.items[i];
+        if (partition->position == stored->position)
+            continue;
+        char text[PARTITION_FIELD_SIZE + 100];
+        snprintf(text, sizeof text, "redis has %s at offset %" PRId64 ", not at %" PRId64, partition->field, stored->position,
+                 partition->position);
+        machine_doubt(machine, text);
+        return;
+    }
+}
+
 void plan_result(struct machine *machine, const struct input *input)
 {
     struct partition *partition = machine->action.partition;
@@ -139,6 +165,8 @@ void plan_result(struct machine *machine, const struct input *input)
             machine_fail(machine, input->error);
         else if (input->result < 0)
             machine_doubt(machine, input->error->text);
+        else if (machine->plan == PLAN_NONE)
+            check_result(machine);
         break;
     case ACTION_RECORD_GAP:
         if (input->result < 0) {
@@ -158,6 +186,7 @@ void plan_result(struct machine *machine, const struct input *input)
             machine_doubt(machine, input->error->text);
         else
             machine->replan = false;
+        machine->check_at_ms = machine->now_ms + CHECK_EVERY_MS;
         break;
     }
 }

@@ -104,6 +104,7 @@ static void committed(struct machine *machine)
     machine->counts.commits++;
     machine->stale_in_a_row = 0;
     machine->connect_pause_ms = 0;
+    machine->check_at_ms = machine->now_ms + CHECK_EVERY_MS;
     machine->window = WINDOW_NONE;
     if (fold_committed(machine->fold, machine->current, &error) < 0)
         machine_doubt(machine, error.text);

@@ -208,7 +208,7 @@ int store_load_lane(struct store *store, struct lanes *lanes, uint32_t lane, str
 {
     char key[REDIS_KEY_SIZE];
     lane_key(store, lane, key);
-    if (!lane_is_loaded(lanes, lane))
+    if (!lane_is_loaded(lanes, lane) && lane_length(lanes, lane) == 0)
         lane_begin(lanes, lane);
     for (;;) {
         int64_t from = lane_length(lanes, lane) * SEEN_RECORD_SIZE;
