@@ -170,9 +170,17 @@ static bool decode_one(struct fold *fold, struct batch *batch, struct item *item
         item->pilot_model = event.merger.pilot_model;
         item->district = event.merger.district;
     }
+    if (fold->observe)
+        fold->observe(fold->observe_context, batch, item, &event);
     if (lane_is_loaded(fold->lanes, item->lane))
         lane_prefetch(fold->lanes, item->lane, &item->identity);
     return true;
+}
+
+void fold_observe(struct fold *fold, fold_observe_fn observe, void *context)
+{
+    fold->observe = observe;
+    fold->observe_context = context;
 }
 
 void fold_decode(struct fold *fold, struct partitions *partitions, struct batch *batch)

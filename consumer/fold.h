@@ -101,6 +101,10 @@ int fold_new(const char *city, struct decoder *decoder, struct lanes *lanes, siz
              struct error *error);
 struct fold *fold_free(struct fold *fold);
 
+/* Whoever wants to see each event of the first pass as it was decoded: `event` is valid during the call. */
+typedef void (*fold_observe_fn)(void *context, const struct batch *batch, const struct item *item, const struct event *event);
+void fold_observe(struct fold *fold, fold_observe_fn observe, void *context);
+
 /* First pass over all records of the batch. */
 void fold_decode(struct fold *fold, struct partitions *partitions, struct batch *batch);
 
@@ -113,6 +117,9 @@ size_t fold_prepare(struct fold *fold, struct batch *batch, const struct suspect
 bool fold_settle(struct fold *fold, struct batch *batch, struct suspect *suspect, const uint8_t record[SEEN_RECORD_SIZE]);
 /* Decide and sum the window, from the start each time it is called. ERROR_MEMORY. */
 int fold_sum(struct fold *fold, struct batch *batch, struct fold_counts *ret_counts, struct error *error);
+
+/* What the summed window adds to each hash. Once after fold_sum; not together with fold_arguments. ERROR_MEMORY. */
+int fold_cells(struct fold *fold, const struct cell **ret_cells, size_t *ret_count, struct error *error);
 
 /* Dead letters of the summed window, up to `most` from item *cursor on; 0 = no more. Slices are valid until the next call. */
 size_t fold_letters(struct fold *fold, struct batch *batch, size_t *cursor, struct dead_letter *letters, size_t most);

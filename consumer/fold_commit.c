@@ -181,6 +181,14 @@ static bool sum_totals(struct fold *fold)
     return ok;
 }
 
+int fold_cells(struct fold *fold, const struct cell **ret_cells, size_t *ret_count, struct error *error)
+{
+    if (!sum_totals(fold))
+        return error_set(error, ERROR_MEMORY, "out of memory while summing");
+    *ret_cells = cells_all(fold->cells, ret_count);
+    return 0;
+}
+
 static void add_hashes(struct fold *fold)
 {
     size_t count;

@@ -27,6 +27,8 @@ struct fold {
     struct lanes *lanes;
     size_t batch_most;
     bool out_of_memory;
+    fold_observe_fn observe; /* may be NULL */
+    void *observe_context;
 
     struct agencies *agencies;
     struct unit_storage *storage;

@@ -39,3 +39,35 @@ const struct command consumer_command_run = {
     .notes = "Exit status: 0 stopped by SIGTERM or SIGINT, or --until-end reached; 1 failed at run time, or --until-end "
              "with a halted partition; 2 wrong usage or configuration.",
 };
+
+#undef AT
+#define AT(field) offsetof(struct verify_options, field)
+
+static const char *const formats[] = {"text", "json", NULL};
+
+static const struct setting verify_settings[] = {
+    {.name = "format", .kind = SETTING_CHOICE, .offset = AT(format), .placeholder = "FORMAT", .default_text = "text",
+     .choices = formats, .help = "Text for people, or one line of JSON."},
+    {.name = "sample-agency", .kind = SETTING_LIST, .offset = AT(agencies), .placeholder = "AGENCY",
+     .help = "Prove only the headcounts and the seen ids of this agency; may be given more than once. Needs less memory, "
+             "and reads the whole log all the same."},
+    {.name = "connect-timeout", .kind = SETTING_DURATION, .offset = AT(connect_timeout_ms), .placeholder = "TIME",
+     .default_text = "60s", .least = 1, .most = 3600000,
+     .help = "How long to wait for Kafka, at the start and whenever nothing comes, before giving up with exit 1."},
+    {0},
+};
+
+static const struct setting *const verify_tables[] = {common_settings, verify_settings, NULL};
+
+const struct command consumer_command_verify = {
+    .program = "citytotals-consumer",
+    .name = "verify",
+    .summary = "Recompute everything from the log and compare it with what Redis holds.",
+    .tables = verify_tables,
+    .options_size = sizeof(struct verify_options),
+    .notes = "Writes nothing to Redis, may run beside consumers, and takes some 60 bytes of memory a distinct event.\n"
+             "What Kafka no longer has is told as not proved. Dead letters that today's rules would judge otherwise, and\n"
+             "reversals without an equal original, are remarks.\n\n"
+             "Exit status: 0 everything that can be proved is as it must be; 1 failed at run time, or the log does not hold\n"
+             "all events that were counted; 2 wrong usage or configuration; 4 a difference was found.",
+};

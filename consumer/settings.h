@@ -17,4 +17,13 @@ struct run_options {
 };
 extern const struct command consumer_command_run;
 
+enum { VERIFY_TEXT, VERIFY_JSON };
+struct verify_options {
+    struct common_options common; /* first */
+    int format;                   /* VERIFY_TEXT, VERIFY_JSON */
+    struct setting_list agencies; /* only these */
+    int64_t connect_timeout_ms;
+};
+extern const struct command consumer_command_verify;
+
 #endif

@@ -1,5 +1,5 @@
 #!lua name=citytotals_@ID@
--- The only writer and reader of a city's state: open, commit, skip, snapshot. docs/redis-keys.md explains the keys.
+-- The only writer and reader of a city's state: open, commit, skip, snapshot, proof. docs/redis-keys.md explains the keys.
 --
 -- A script that fails half-way is not rolled back, so every function looks at everything first and writes second: types,
 -- numbers, bounds, stream ids, and whether the caller's user may run each command on each key. Redis itself refuses a
@@ -548,7 +548,48 @@ local function snapshot(keys, args)
   return answer
 end
 
+-- proof (read only): everything that `verify` compares, of one moment. Answers name, value, …:
+-- 'now_ms', ms; then each hash by its suffix ('meta' and 'schemas' too): field, value, …; 'lanes': bytes of each of the 64;
+-- then 'visitors:<date>' of each day that has or may have a set: visitor, score, …
+-- A key of a wrong type is answered with Redis's sentence in place of what it holds.
+local function proof(keys)
+  local p = prefix(keys)
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local answer = { 'now_ms', text(now) }
+  local function put(name, reply)
+    answer[#answer + 1] = name
+    answer[#answer + 1] = type(reply) == 'table' and reply.err or reply
+  end
+  for _, suffix in ipairs(HASHES) do put(suffix, redis.pcall('HGETALL', p .. suffix)) end
+  put('meta', redis.pcall('HGETALL', p .. 'meta'))
+  put('schemas', redis.pcall('HGETALL', p .. 'schemas'))
+  local lanes = {}
+  for lane = 1, LANES do
+    local size = redis.pcall('STRLEN', p .. 'seen:' .. (lane - 1))
+    lanes[lane] = type(size) == 'number' and text(size) or size.err
+  end
+  put('lanes', lanes)
+  local days, known = {}, {}
+  local function add(day)
+    if not known[day] then days[#days + 1] = day end
+    known[day] = true
+  end
+  local by_day = redis.pcall('HKEYS', p .. 'visits:by-day')
+  if not by_day.err then
+    for i = 1, #by_day do add(by_day[i]) end
+  end
+  local today = city_day(now)
+  for day = today - 3, today + 2 do add(civil(day)) end -- a set may have lost its day in `visits:by-day`
+  for i = 1, #days do
+    local key = p .. 'visitors:' .. days[i]
+    if redis.call('EXISTS', key) > 0 then put('visitors:' .. days[i], redis.pcall('ZRANGE', key, 0, -1, 'WITHSCORES')) end
+  end
+  return answer
+end
+
 redis.register_function('citytotals_open_@ID@', open)
 redis.register_function('citytotals_commit_@ID@', commit)
 redis.register_function('citytotals_skip_@ID@', skip)
 redis.register_function({ function_name = 'citytotals_snapshot_@ID@', callback = snapshot, flags = { 'no-writes' } })
+redis.register_function({ function_name = 'citytotals_proof_@ID@', callback = proof, flags = { 'no-writes' } })

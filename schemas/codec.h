@@ -81,4 +81,8 @@ int encoder_event(struct encoder *encoder, const struct event *event, int64_t sc
 int encoder_dead_letter(struct encoder *encoder, const struct dead_letter *letter, int64_t schema_id, struct buffer *out,
                         struct error *error);
 
+/* Decode the framed value of a dead letter as this program's consumer writes it (either framing): the slices point into
+ * `value`. False when it is not one. */
+bool dead_letter_decode(struct slice value, struct dead_letter *ret_letter);
+
 #endif

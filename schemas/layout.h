@@ -19,6 +19,7 @@ extern const char *const citytotals_function_open;     /* FCALL, see schemas/cit
 extern const char *const citytotals_function_commit;   /* FCALL */
 extern const char *const citytotals_function_skip;     /* FCALL */
 extern const char *const citytotals_function_snapshot; /* FCALL_RO */
+extern const char *const citytotals_function_proof;    /* FCALL_RO */
 
 /* One record of a seen lane: the identity, then the meaning digest, little-endian. */
 #define SEEN_RECORD_SIZE 24

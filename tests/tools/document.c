@@ -11,7 +11,7 @@
 int main(int argc, char **argv)
 {
     static const struct command *const commands[] = {&producer_command_send, &producer_command_schemas, &producer_command_token,
-                                                     &consumer_command_run, &query_command_print};
+                                                     &consumer_command_run, &consumer_command_verify, &query_command_print};
     if (argc == 2 && strcmp(argv[1], "configuration") == 0) {
         settings_document(stdout, commands, sizeof commands / sizeof *commands);
         return 0;

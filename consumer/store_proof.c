@@ -1,0 +1,184 @@
+/* The hiredis driver of the proof: it only reads. */
+#include "consumer/store_proof.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/redis.h"
+#include "schemas/layout.h"
+
+enum {
+    STATE_TIMEOUT_MS = 120000, /* a state with many visitors is a large answer */
+    CHUNK = 4 * 1024 * 1024 / SEEN_RECORD_SIZE * SEEN_RECORD_SIZE,
+};
+
+struct proof_store {
+    struct redis *redis;
+    char city[CITY_SIZE_MOST + 1];
+    char totals_key[REDIS_KEY_SIZE];
+};
+
+int proof_store_open(const char *url, const char *city, struct proof_store **ret_store, struct error *error)
+{
+    struct proof_store *store = calloc(1, sizeof *store);
+    if (!store)
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    snprintf(store->city, sizeof store->city, "%s", city);
+    redis_key(store->totals_key, city, "totals");
+    int result = redis_connect(&(struct redis_options){.url = url, .route_key = store->totals_key,
+                                                        .command_timeout_ms = STATE_TIMEOUT_MS},
+                               &store->redis, error);
+    if (result >= 0)
+        result = redis_function_ensure(store->redis, citytotals_library_name, citytotals_library_code, error);
+    if (result < 0) {
+        proof_store_close(store);
+        return result;
+    }
+    *ret_store = store;
+    return 0;
+}
+
+struct proof_store *proof_store_close(struct proof_store *store)
+{
+    if (store)
+        redis_free(store->redis);
+    free(store);
+    return NULL;
+}
+
+void proof_state_free(struct proof_state *state)
+{
+    for (size_t i = 0; i < state->count; i++)
+        free(state->hashes[i].fields);
+    free(state->hashes);
+    if (state->answer)
+        freeReplyObject(state->answer);
+    *state = (struct proof_state){0};
+}
+
+static bool is_text(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS;
+}
+
+static struct slice text_of(const redisReply *reply)
+{
+    return is_text(reply) ? (struct slice){reply->str, (size_t)reply->len} : (struct slice){0};
+}
+
+static bool take_number(struct slice text, int64_t *ret_number)
+{
+    char copy[24], *end;
+    if (!text.data || text.size == 0 || text.size >= sizeof copy)
+        return false;
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    *ret_number = strtoll(copy, &end, 10);
+    return *end == '\0';
+}
+
+static bool take_lanes(const redisReply *reply, struct proof_state *state)
+{
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != SEEN_LANES)
+        return false;
+    for (size_t lane = 0; lane < SEEN_LANES; lane++)
+        if (!take_number(text_of(reply->element[lane]), &state->lane_bytes[lane]))
+            state->lane_fault[lane] = text_of(reply->element[lane]);
+    return true;
+}
+
+static bool take_hash(struct slice name, const redisReply *reply, struct proof_state *state)
+{
+    struct state_hash *hash = &state->hashes[state->count++];
+    hash->name = name;
+    if (is_text(reply)) {
+        hash->fault = text_of(reply);
+        return true;
+    }
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements % 2 != 0)
+        return false;
+    hash->fields = calloc(reply->elements / 2 + 1, sizeof *hash->fields);
+    if (!hash->fields)
+        return false;
+    for (size_t i = 0; i < reply->elements; i += 2)
+        hash->fields[hash->count++] = (struct state_field){text_of(reply->element[i]), text_of(reply->element[i + 1])};
+    return true;
+}
+
+static int take(redisReply *reply, struct proof_state *state, struct error *error)
+{
+    bool ok = reply->type == REDIS_REPLY_ARRAY && reply->elements % 2 == 0;
+    state->hashes = ok ? calloc(reply->elements / 2 + 1, sizeof *state->hashes) : NULL;
+    for (size_t i = 0; ok && state->hashes && i < reply->elements; i += 2) {
+        struct slice name = text_of(reply->element[i]);
+        const redisReply *value = reply->element[i + 1];
+        if (slice_equal(name, slice_of("now_ms")))
+            ok = take_number(text_of(value), &state->now_ms);
+        else if (slice_equal(name, slice_of("lanes")))
+            ok = take_lanes(value, state);
+        else
+            ok = take_hash(name, value, state);
+    }
+    if (!ok || !state->hashes)
+        return error_set(error, ERROR_REDIS, "read the state: Redis answered something unexpected, or memory is out");
+    return 0;
+}
+
+int proof_store_state(struct proof_store *store, struct proof_state *ret_state, struct error *error)
+{
+    struct proof_state state = {0};
+    redisReply *reply = NULL;
+    int result = redis_callf(store->redis, &reply, error, "FCALL_RO %s 1 %s", citytotals_function_proof, store->totals_key);
+    if (result < 0)
+        return error_wrap(error, "read the state of %s", store->city);
+    state.answer = reply;
+    result = take(reply, &state, error);
+    if (result >= 0 && !proof_state_value(&state, "meta", "epoch").data)
+        result = error_set(error, ERROR_HALTED, "redis has no state of %s: there is nothing to verify; citytotals-consumer run "
+                           "or rebuild makes it from the log", store->city);
+    if (result < 0)
+        proof_state_free(&state);
+    else
+        *ret_state = state;
+    return result;
+}
+
+int proof_store_lane(struct proof_store *store, uint32_t lane, int64_t bytes, lane_records_fn take_records, void *context,
+                     struct error *error)
+{
+    char key[REDIS_KEY_SIZE], suffix[32];
+    snprintf(suffix, sizeof suffix, "seen:%" PRIu32, lane);
+    redis_key(key, store->city, suffix);
+    int64_t end = bytes / SEEN_RECORD_SIZE * SEEN_RECORD_SIZE;
+    for (int64_t from = 0; from < end;) {
+        int64_t to = from + CHUNK < end ? from + CHUNK : end;
+        redisReply *reply = NULL;
+        int result = redis_callf(store->redis, &reply, error, "GETRANGE %s %lld %lld", key, (long long)from, (long long)(to - 1));
+        if (result < 0)
+            return error_wrap(error, "read lane %s", key);
+        struct slice chunk = text_of(reply);
+        size_t count = chunk.size / SEEN_RECORD_SIZE;
+        if (count > 0)
+            result = take_records(context, lane, (const uint8_t *)chunk.data, count, error);
+        freeReplyObject(reply);
+        if (result < 0)
+            return result;
+        if (count == 0)
+            break; /* it became shorter: the epoch will tell, or the proof that ids are missing */
+        from += (int64_t)count * SEEN_RECORD_SIZE;
+    }
+    return 0;
+}
+
+int proof_store_same_epoch(struct proof_store *store, const struct proof_state *state, bool *ret_same, struct error *error)
+{
+    char key[REDIS_KEY_SIZE];
+    redisReply *reply = NULL;
+    int result = redis_callf(store->redis, &reply, error, "HGET %s epoch", redis_key(key, store->city, "meta"));
+    if (result < 0)
+        return error_wrap(error, "read the epoch of %s", store->city);
+    *ret_same = slice_equal(text_of(reply), proof_state_value(state, "meta", "epoch"));
+    freeReplyObject(reply);
+    return 0;
+}
