@@ -21,6 +21,7 @@
     X(M_LAG, "lag_records", METRIC_GAUGE, "partition", "Records of the partition that are not folded yet.")               \
     X(M_HALTED, "halted", METRIC_GAUGE, "partition", "1 while the partition is halted until somebody acts.")              \
     X(M_WAITING, "waiting", METRIC_GAUGE, "partition", "1 while the partition waits to be tried again.")                  \
+    X(M_REGISTRY_AWAY, "schema_registry_away", METRIC_GAUGE, NULL, "1 while the schema registry does not answer.")       \
     X(M_PARTITIONS, "assigned_partitions", METRIC_GAUGE, NULL, "Partitions that the group gave this consumer.")           \
     X(M_SEEN_MEMORY, "seen_memory_bytes", METRIC_GAUGE, NULL, "Memory of the seen lanes held.")                           \
     X(M_VERSION, "state_version", METRIC_GAUGE, NULL, "State version after the last commit.")

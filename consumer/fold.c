@@ -108,7 +108,22 @@ static void letter(struct batch *batch, struct item *item, enum dead_letter_reas
     buffer_append(&batch->details, "", 1);
 }
 
-/* False when the schema registry is away, so that nothing can be said of the record. */
+/* Nothing can be said of the record now: its partition waits for what its schema id means, or halts since that changed. */
+static void leave_undecided(struct partition *partition, const struct source_record *record,
+                            const struct decode_failure *failure)
+{
+    uint32_t id;
+    memcpy(&id, record->value.data + 1, sizeof id);
+    id = be32toh(id);
+    const char *why = failure->what && *failure->what ? failure->what : "the schema registry can't be asked";
+    if (failure->changed)
+        partition_halt(partition, "offset %" PRId64 ": %s", record->offset, why);
+    else
+        partition_wait_for_schema(partition, id, "the schema id %" PRIu32 " of offset %" PRId64 " is not known: %s", id,
+                                  record->offset, why);
+}
+
+/* False when nothing can be said of the record: the partition has been told why. */
 static bool decode_one(struct fold *fold, struct batch *batch, struct item *item, const struct source_record *record)
 {
     struct event event;
@@ -117,8 +132,10 @@ static bool decode_one(struct fold *fold, struct batch *batch, struct item *item
     char detail[DEAD_LETTER_DETAIL_MOST * 2];
     enum dead_letter_reason reason = decoder_decode(fold->decoder, (enum event_type)record->topic, record->value, &event,
                                                     fold->storage, &failure, &away);
-    if (away)
+    if (away) {
+        leave_undecided(item->partition, record, &failure);
         return false;
+    }
     if (reason == LETTER_TOO_LARGE) {
         too_large_detail(record->value, detail, sizeof detail);
         letter(batch, item, reason, detail);
@@ -214,8 +231,6 @@ void fold_decode(struct fold *fold, struct partitions *partitions, struct batch 
             } else {
                 partition->read_position = before;
                 *last = last_before;
-                partition_wait(partition, "the schema registry can't be asked about the schema of offset %" PRId64,
-                               record->offset);
             }
         }
         item->position_after = partition->read_position;

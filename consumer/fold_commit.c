@@ -69,6 +69,16 @@ static void number_value(struct fold *fold, int64_t number)
     value(fold, at, (size_t)(end - at), true);
 }
 
+/* A number that is known only now takes the place of one that stood there: what is copied is appended and pointed to. */
+static void replace_number(struct fold *fold, int at, int number)
+{
+    char text[24];
+    int size = snprintf(text, sizeof text, "%d", number);
+    fold->offsets[at] = fold->text.size;
+    fold->sizes[at] = (size_t)size;
+    buffer_append(&fold->text, text, (size_t)size);
+}
+
 struct window_end {
     struct partition *partition;
     int64_t position;
@@ -226,14 +236,19 @@ static void add_changes(struct fold *fold, const struct batch *batch)
     for (size_t i = batch->high; i-- > batch->low && count < most;)
         if (batch->items[i].kind == ITEM_EVENT && batch->items[i].seen == ITEM_NEW)
             places[count++] = i;
-    number_value(fold, (int64_t)count);
+    int count_at = fold->value_count, entries = 0;
+    number_value(fold, 0);
     while (count > 0) {
         const struct item *item = &batch->items[places[--count]];
         const struct source_record *record = &batch->records[places[count]];
         struct event event;
         struct decode_failure failure;
         bool away = false;
-        decoder_decode(fold->decoder, (enum event_type)record->topic, record->value, &event, fold->storage, &failure, &away);
+        if (decoder_decode(fold->decoder, (enum event_type)record->topic, record->value, &event, fold->storage, &failure,
+                           &away) != LETTER_NONE ||
+            away)
+            continue; /* its writer's schema was let go of meanwhile: it counts all the same */
+        entries++;
         int at = fold->value_count;
         number_value(fold, 0);
         char text[64];
@@ -273,12 +288,9 @@ static void add_changes(struct fold *fold, const struct batch *batch)
         pair(fold, "at", item->partition->field);
         text_value(fold, "offset");
         number_value(fold, record->offset);
-        /* the entry's length, now known, replaces the 0: numbers are copied text, so it is appended and pointed to */
-        int size = snprintf(text, sizeof text, "%d", fold->value_count - at - 1);
-        fold->offsets[at] = fold->text.size;
-        fold->sizes[at] = (size_t)size;
-        buffer_append(&fold->text, text, (size_t)size);
+        replace_number(fold, at, fold->value_count - at - 1);
     }
+    replace_number(fold, count_at, entries);
 }
 
 int fold_arguments(struct fold *fold, struct batch *batch, const char *function, const char *epoch,

@@ -124,10 +124,10 @@ static int connect_producer(struct letters *letters, struct error *error)
     return error_set(error, ERROR_CONFIG, "make the dead-letter producer: %s", text);
 }
 
-static int produce_one(struct letters *letters, const struct dead_letter *item, int64_t deadline, struct error *error)
+static int produce_one(struct letters *letters, const struct dead_letter *item, int64_t schema_id, int64_t deadline, struct error *error)
 {
     buffer_reset(&letters->buffer);
-    int result = encoder_dead_letter(letters->encoder, item, -1, &letters->buffer, error);
+    int result = encoder_dead_letter(letters->encoder, item, schema_id, &letters->buffer, error);
     if (result < 0)
         return result;
     if (buffer_failed(&letters->buffer))
@@ -145,8 +145,8 @@ static int produce_one(struct letters *letters, const struct dead_letter *item, 
     }
 }
 
-int letters_send(struct letters *letters, const struct dead_letter *items, size_t count, int64_t timeout_ms,
-                 struct error *error)
+int letters_send(struct letters *letters, const struct dead_letter *items, size_t count, int64_t schema_id,
+                 int64_t timeout_ms, struct error *error)
 {
     int64_t deadline = clock_monotonic_ms() + timeout_ms;
     int result = connect_producer(letters, error);
@@ -154,7 +154,7 @@ int letters_send(struct letters *letters, const struct dead_letter *items, size_
         return result;
     letters->acknowledged = letters->failed = 0;
     for (size_t i = 0; i < count && result >= 0; i++) {
-        result = produce_one(letters, &items[i], deadline, error);
+        result = produce_one(letters, &items[i], schema_id, deadline, error);
         if (result < 0)
             error_wrap(error, "write the dead letter of %.*s/%" PRId32 " offset %" PRId64 " to %s",
                        SLICE_ARG(items[i].topic), items[i].partition, items[i].offset, letters->topic);

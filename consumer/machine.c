@@ -95,6 +95,7 @@ void machine_drop_batches(struct machine *machine)
     }
     machine->window = WINDOW_NONE;
     machine->stale_in_a_row = 0;
+    machine->replan_once_folded = false;
     machine->replan = true;
 }
 
@@ -243,6 +244,11 @@ static void fold_or_fetch(struct machine *machine)
     }
     if (window_begin(machine))
         return;
+    if (machine->replan_once_folded) {
+        machine->replan_once_folded = false;
+        machine->replan = true;
+        return;
+    }
     if (machine->options.until_end && plan_reached_end(machine)) {
         ask_exit(machine);
         return;

@@ -22,6 +22,7 @@ enum {
     CONNECT_PAUSE_FIRST_MS = 100, /* before connecting again; doubles until a commit goes through, to: */
     CONNECT_PAUSE_MOST_MS = 5000,
     WAIT_GROWS_TO = 8,            /* times retry_ms, while a waiting partition is tried in vain */
+    SCHEMA_LOOK_EVERY_MS = 100,   /* whether the schema id that a partition waits for is known; costs no I/O */
     LETTERS_AT_ONCE = 256,
 };
 

@@ -49,6 +49,7 @@ struct machine {
     bool subscribed;
     bool assigned;   /* the group has given partitions (or none) at least once */
     bool rebalanced; /* and they have changed since */
+    bool replan_once_folded; /* after what is decoded has been committed: */
     bool replan;     /* stored positions must be read and partitions assigned anew */
     struct partitions partitions;
     int64_t ends[EVENT_TYPES][PARTITIONS_MOST]; /* each log's end when it was first asked for; -1 = not yet */

@@ -201,7 +201,9 @@ bool plan_tell(struct machine *machine)
         if (partition->told || (!halted && partition->state != PARTITION_WAITING))
             continue;
         partition->told = true;
-        if (!halted) {
+        if (partition->schema_id >= 0) {
+            partition->retry_at_ms = machine->now_ms + SCHEMA_LOOK_EVERY_MS;
+        } else if (!halted) {
             /* Tried in vain shortly before: a longer pause, so that the others are less disturbed. */
             bool again = partition->wait_ms > 0 &&
                          machine->now_ms < partition->retry_at_ms + partition->wait_ms + LETTERS_TIMEOUT_MS;
@@ -210,7 +212,10 @@ bool plan_tell(struct machine *machine)
             partition->wait_ms = partition->wait_ms < most ? partition->wait_ms : most;
             partition->retry_at_ms = machine->now_ms + partition->wait_ms;
         }
-        if (machine->plan == PLAN_NONE)
+        /* What was read before a record that can't be decided is known: it is folded first. */
+        if (partition->schema_id >= 0)
+            machine->replan_once_folded = true;
+        else if (machine->plan == PLAN_NONE)
             machine->replan = true;
         machine->told.level = halted ? NOTE_ERROR : NOTE_WARNING;
         snprintf(machine->told.text, sizeof machine->told.text, "%s %s: %s", partition->field,
@@ -225,12 +230,22 @@ bool plan_tell(struct machine *machine)
     return false;
 }
 
+/* Has this waiting partition's time come? One that waits for a schema id is tried once there is an answer. */
+static bool is_due(struct machine *machine, struct partition *partition)
+{
+    if (partition->state != PARTITION_WAITING || !partition->told || machine->now_ms < partition->retry_at_ms)
+        return false;
+    if (partition->schema_id < 0 || decoder_can_decide(machine->options.decoder, (uint32_t)partition->schema_id))
+        return true;
+    partition->retry_at_ms = machine->now_ms + SCHEMA_LOOK_EVERY_MS;
+    return false;
+}
+
 void plan_retry_waiting(struct machine *machine)
 {
-    for (size_t i = 0; !machine->replan && i < machine->partitions.count; i++) {
-        const struct partition *partition = &machine->partitions.items[i];
-        machine->replan = partition->state == PARTITION_WAITING && partition->told && machine->now_ms >= partition->retry_at_ms;
-    }
+    for (size_t i = 0; i < machine->partitions.count; i++)
+        if (is_due(machine, &machine->partitions.items[i]))
+            machine->replan = true;
 }
 
 bool plan_reached_end(const struct machine *machine)

@@ -140,7 +140,7 @@ static void ask_letters(struct machine *machine)
 /* A commit is in flight: read and decode the next batch, then see to the reply. */
 static void while_in_flight(struct machine *machine)
 {
-    if (!machine->fetched_ahead && !machine->stop && machine->next->count == 0 && !fold_is_full(machine->fold)) {
+    if (!machine->fetched_ahead && !machine->stop && !machine->replan_once_folded && machine->next->count == 0 && !fold_is_full(machine->fold)) {
         machine->fetched_ahead = true;
         machine_ask(machine, ACTION_FETCH)->batch = machine->next;
         return;

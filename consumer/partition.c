@@ -38,7 +38,7 @@ uint32_t record_crc(struct slice value)
 
 void partition_init(struct partition *partition, const char *city, enum event_type type, int32_t id)
 {
-    *partition = (struct partition){.type = type, .id = id, .end = -1, .last = LAST_RECORD_NONE, .read_last = LAST_RECORD_NONE};
+    *partition = (struct partition){.type = type, .id = id, .end = -1, .schema_id = -1, .last = LAST_RECORD_NONE, .read_last = LAST_RECORD_NONE};
     snprintf(partition->field, sizeof partition->field, "%s.%s/%" PRId32, city, event_topic_suffix(type), id);
 }
 
@@ -46,6 +46,7 @@ static void leave_out(struct partition *partition, enum partition_state state, c
 {
     vsnprintf(partition->reason, sizeof partition->reason, format, list);
     partition->state = state;
+    partition->schema_id = -1;
     partition->told = false;
 }
 
@@ -63,6 +64,15 @@ void partition_wait(struct partition *partition, const char *format, ...)
     va_start(list, format);
     leave_out(partition, PARTITION_WAITING, format, list);
     va_end(list);
+}
+
+void partition_wait_for_schema(struct partition *partition, uint32_t schema_id, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    leave_out(partition, PARTITION_WAITING, format, list);
+    va_end(list);
+    partition->schema_id = schema_id;
 }
 
 void partition_skip_to(struct partition *partition, int64_t to)

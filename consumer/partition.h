@@ -9,7 +9,7 @@ enum partition_state {
     PARTITION_UNREAD,    /* given by the group; its stored position is not known yet */
     PARTITION_VERIFYING, /* read again from its last folded record, which must be the one remembered */
     PARTITION_ACTIVE,
-    PARTITION_WAITING, /* left out until a dead letter can be written or the broker answers */
+    PARTITION_WAITING, /* left out until a dead letter can be written, the broker answers, or a schema id is known */
     PARTITION_HALTED,  /* left out until somebody acts */
 };
 
@@ -39,6 +39,7 @@ struct partition {
     int64_t end;              /* end of the log when the program started; -1 = not asked */
     int64_t retry_at_ms;      /* WAITING: monotonic time to try again */
     int64_t wait_ms;          /* the length of that wait */
+    int64_t schema_id;        /* WAITING: the schema id that must be known first; -1 = none */
     bool told;                /* WAITING, HALTED: the reason has been told */
     char reason[768];         /* WAITING, HALTED: a sentence that says what to do */
 };
@@ -47,6 +48,8 @@ void partition_init(struct partition *partition, const char *city, enum event_ty
 /* Left out until somebody acts, or until it is tried again; the sentence has not been told yet. */
 void partition_halt(struct partition *partition, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void partition_wait(struct partition *partition, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void partition_wait_for_schema(struct partition *partition, uint32_t schema_id, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* A gap up to `to` was accepted and recorded: go on there, with nothing to compare. */
 void partition_skip_to(struct partition *partition, int64_t to);
 

@@ -199,6 +199,14 @@ void resolver_keep_again(struct resolver *resolver)
     pthread_mutex_unlock(&resolver->lock);
 }
 
+bool resolver_is_away(struct resolver *resolver)
+{
+    pthread_mutex_lock(&resolver->lock);
+    bool away = resolver->away;
+    pthread_mutex_unlock(&resolver->lock);
+    return away;
+}
+
 bool resolver_take_changed(struct resolver *resolver)
 {
     return atomic_load_explicit(&resolver->changed, memory_order_relaxed) && atomic_exchange(&resolver->changed, false);

@@ -38,6 +38,7 @@ enum schema_lookup resolver_lookup(void *context, uint32_t schema_id, const char
 void resolver_meet(struct resolver *resolver, const struct source_record *records, size_t count, int64_t wait_ms);
 /* Redis has been connected anew, perhaps empty: what is known will be kept there again. */
 void resolver_keep_again(struct resolver *resolver);
+bool resolver_is_away(struct resolver *resolver); /* did the registry not answer when it was last asked? */
 /* True once after an id that was in use has turned out to mean something else: forget what was made of ids. */
 bool resolver_take_changed(struct resolver *resolver);
 /* The id of our dead-letter schema. ERROR_REGISTRY or ERROR_REFUSED: it is not known (yet), and why. */

@@ -259,33 +259,44 @@ static struct entry *next_due(struct resolver *resolver, int64_t now, int64_t *w
     return due;
 }
 
+/* As redis has it from an earlier run; -1 where it has none. */
+static int64_t letter_id_before(struct resolver *resolver, const char *field)
+{
+    int64_t id = -1;
+    bool there = false;
+    struct buffer text = BUFFER_BOUNDED(64);
+    if (redis_get(resolver, field, &there, &text, NULL) >= 0 && there && buffer_text(&text))
+        id = strtoll(text.data, NULL, 10);
+    buffer_free(&text);
+    return id;
+}
+
 /* The id of our own dead-letter schema: from the registry, or, while it is away, as it was told before. */
 static void settle_letter(struct resolver *resolver)
 {
     char field[64], number[24];
-    int64_t id = -1;
-    bool there = false;
     struct error error = {0};
-    struct buffer before = BUFFER_BOUNDED(64);
+    pthread_mutex_lock(&resolver->lock);
+    int64_t id = resolver->letter.id;
+    bool settled = resolver->letter.settled;
+    pthread_mutex_unlock(&resolver->lock);
     snprintf(field, sizeof field, "dead-letter:%016" PRIx64, schema_fingerprint(RECORD_DEAD_LETTER));
-    int result = -ERROR_REGISTRY;
-    if (may_ask(resolver, error.text)) {
-        result = registry_settle(resolver->registry, resolver->options.city, RECORD_DEAD_LETTER, true, &id, &error);
-        note_answer(resolver, result >= 0 || error.code == ERROR_REFUSED, &error);
+    if (!settled && may_ask(resolver, error.text)) {
+        settled =
+            registry_settle(resolver->registry, resolver->options.city, RECORD_DEAD_LETTER, true, &id, &error) >= 0;
+        note_answer(resolver, settled || error.code == ERROR_REFUSED, &error);
     }
-    bool refused = result < 0 && error.code == ERROR_REFUSED;
+    bool refused = error.code == ERROR_REFUSED;
+    if (id < 0 && !refused)
+        id = letter_id_before(resolver, field);
     snprintf(number, sizeof number, "%" PRId64, id);
-    if (result >= 0)
-        result = redis_put(resolver, "HSET", field, slice_of(number), &error);
-    else if (!refused && redis_get(resolver, field, &there, &before, NULL) >= 0 && there && buffer_text(&before))
-        id = strtoll(buffer_text(&before), NULL, 10);
-    buffer_free(&before);
+    bool kept = settled && redis_put(resolver, "HSET", field, slice_of(number), &error) >= 0;
     pthread_mutex_lock(&resolver->lock);
     bool say = refused && !resolver->letter.refused;
-    resolver->letter.kept = result >= 0;
+    resolver->letter.settled = settled;
+    resolver->letter.kept = kept;
     resolver->letter.refused = refused;
-    if (id >= 0)
-        resolver->letter.id = id;
+    resolver->letter.id = id;
     snprintf(resolver->letter.why, WHY_SIZE, "%s", error.text);
     resolver->letter.due_ms = clock_monotonic_ms() + (refused ? RESOLVER_PAUSE_MOST_MS : LOOK_AGAIN_MS);
     pthread_cond_broadcast(&resolver->answered);

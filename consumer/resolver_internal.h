@@ -37,8 +37,8 @@ struct resolver {
     bool away; /* the registry did not answer when last asked; it is left alone until: */
     int64_t away_until_ms, pause_ms;
     struct {
-        int64_t id; /* -1: not known */
-        bool kept, refused;
+        int64_t id;                  /* -1: not known */
+        bool settled, kept, refused; /* the registry said it; redis has it; the registry refuses it */
         int64_t due_ms;
         char why[WHY_SIZE];
     } letter;

@@ -13,11 +13,15 @@
 #include "consumer/consumer_metrics.h"
 #include "consumer/letters.h"
 #include "consumer/machine.h"
+#include "consumer/resolver.h"
 #include "consumer/settings.h"
 #include "consumer/source.h"
 #include "consumer/store.h"
 
-enum { STUCK_AFTER_MS = 120000 };
+enum {
+    STUCK_AFTER_MS = 120000,
+    SCHEMA_WAIT_MS = 250, /* a batch with a new schema id gives the registry so long to say what it means */
+};
 
 struct run {
     struct run_options options;
@@ -28,6 +32,7 @@ struct run {
     struct letters *letters;
     struct store *store;
     struct decoder *decoder;
+    struct resolver *resolver; /* NULL without a schema registry */
     struct machine *machine;
     char *cluster_id;
     struct error error; /* of the latest action */
@@ -74,6 +79,7 @@ static void show_states(struct run *run)
 {
     const struct partitions *partitions = machine_partitions(run->machine);
     metrics_set(run->metrics, M_PARTITIONS, NULL, (int64_t)partitions->count);
+    metrics_set(run->metrics, M_REGISTRY_AWAY, NULL, run->resolver && resolver_is_away(run->resolver));
     for (size_t i = 0; i < partitions->count; i++) {
         const struct partition *partition = &partitions->items[i];
         metrics_set(run->metrics, M_HALTED, partition->field, partition->state == PARTITION_HALTED);
@@ -120,11 +126,14 @@ static int connect_store(struct run *run, struct input *input, struct error *err
                                                     .cluster_id = run->cluster_id,
                                                     .accepted_cluster = run->options.accept_cluster},
                             &run->store, error);
-    if (result >= 0)
-        input->epoch = store_epoch(run->store);
-    else
+    if (result < 0) {
         set_ready(run, "redis is away");
-    return result;
+        return result;
+    }
+    input->epoch = store_epoch(run->store);
+    if (run->resolver)
+        resolver_keep_again(run->resolver);
+    return 0;
 }
 
 static void take_assignment(struct run *run, struct input *input)
@@ -141,6 +150,18 @@ static void fetch(struct run *run, const struct action *action, struct input *in
     source_release(batch->records, batch->held);
     ssize_t count = source_fetch(run->source, batch->records, batch->capacity, action->wait_ms, &input->rebalanced);
     batch->held = input->count = count > 0 ? (size_t)count : 0;
+    if (!run->resolver)
+        return;
+    resolver_meet(run->resolver, batch->records, batch->held, SCHEMA_WAIT_MS);
+    if (resolver_take_changed(run->resolver))
+        decoder_forget_ids(run->decoder);
+}
+
+static int write_letters(struct run *run, const struct action *action, struct error *error)
+{
+    int64_t schema_id = -1;
+    int result = run->resolver ? resolver_letter_id(run->resolver, action->wait_ms, &schema_id, error) : 0;
+    return result < 0 ? result : letters_send(run->letters, action->letters, action->count, schema_id, action->wait_ms, error);
 }
 
 static void tell(struct run *run, const struct action *action)
@@ -193,7 +214,7 @@ static int perform(struct run *run, const struct action *action, struct input *i
 #ifdef CITYTOTALS_LETTERS_AFTER_COMMIT
         raise(SIGSTOP); /* a test kills it here */
 #endif
-        return letters_send(run->letters, action->letters, action->count, action->wait_ms, error);
+        return write_letters(run, action, error);
     case ACTION_SEND_COMMIT:
         return store_commit_send(run->store, action->arguments, error);
     case ACTION_RECEIVE_COMMIT:
@@ -245,6 +266,7 @@ static void free_run(struct run *run)
     run->store = store_close(run->store);
     run->machine = machine_free(run->machine);
     run->decoder = decoder_free(run->decoder);
+    run->resolver = resolver_stop(run->resolver);
     run->management = management_stop(run->management);
     run->metrics = metrics_free(run->metrics);
     free(run->cluster_id);
@@ -261,7 +283,10 @@ static int open_run(struct run *run, struct error *error)
     run->metrics = metrics_new(consumer_metrics, CONSUMER_METRICS);
     if (!run->metrics)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    if ((result = decoder_new(NULL, NULL, &run->decoder, error)) < 0)
+    const struct resolver_options resolver = {
+        .registry = &options->registry, .redis = options->common.redis, .city = options->common.city};
+    if ((options->registry.url && (result = resolver_start(&resolver, &run->resolver, error)) < 0) ||
+        (result = decoder_new(run->resolver ? resolver_lookup : NULL, run->resolver, &run->decoder, error)) < 0)
         return result;
     if (options->management &&
         (result = management_start(options->management, &run->health, run->metrics, &run->management, error)) < 0)

@@ -25,6 +25,7 @@ static const struct setting run_settings[] = {
     {.name = "retry-interval", .kind = SETTING_DURATION, .offset = AT(retry_ms), .placeholder = "TIME",
      .default_text = "5s", .least = 100, .most = 600000,
      .help = "Pause before a partition that waits (dead-letter topic not writable) is tried again."},
+    REGISTRY_SETTINGS(struct run_options, registry),
     {0},
 };
 

@@ -2,7 +2,7 @@
 #ifndef CITYTOTALS_CONSUMER_SETTINGS_H
 #define CITYTOTALS_CONSUMER_SETTINGS_H
 
-#include "base/settings.h"
+#include "schemas/registry.h"
 
 struct run_options {
     struct common_options common; /* first: the common table's offsets are into it */
@@ -14,6 +14,7 @@ struct run_options {
     bool accept_log_start;
     const char *accept_cluster;
     int64_t retry_ms;
+    struct registry_options registry; /* .url NULL: none */
 };
 extern const struct command consumer_command_run;
 

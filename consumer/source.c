@@ -29,8 +29,8 @@ static int topic_of_name(const struct source *source, const char *name)
     return TOPIC_NONE;
 }
 
-/* Read nothing but stay a member as we are: an empty assignment. NULL, giving it up, is kept for revocations. */
-static rd_kafka_resp_err_t read_nothing(struct source *source)
+/* An empty assignment. NULL, giving it up, is kept for revocations. */
+rd_kafka_resp_err_t source_read_nothing(struct source *source)
 {
     rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(1);
     rd_kafka_resp_err_t err = rd_kafka_assign(source->kafka, none);
@@ -65,7 +65,7 @@ static void on_rebalance(rd_kafka_t *kafka, rd_kafka_resp_err_t err, rd_kafka_to
     source->changed = true;
     if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         take_given(source, partitions);
-        read_nothing(source); /* where to read from is not known yet; this lets the group settle */
+        source_read_nothing(source); /* where to read from is not known yet; this lets the group settle */
         return;
     }
     if (err != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)
@@ -327,7 +327,7 @@ void source_idle(struct source *source, int64_t wait_ms, bool *ret_rebalanced)
 {
     source->rebalanced = false;
     if (source->reading)
-        read_nothing(source);
+        source_read_nothing(source);
     if (reserve(source, DRAIN_AT_ONCE))
         drop(source, take(source, DRAIN_AT_ONCE, wait_ms));
     *ret_rebalanced = source->rebalanced;
@@ -353,7 +353,7 @@ int source_assign(struct source *source, const struct topic_partition *parts, co
         return result;
     if (!reserve(source, DRAIN_AT_ONCE))
         return error_set(error, ERROR_MEMORY, "out of memory");
-    rd_kafka_resp_err_t err = read_nothing(source);
+    rd_kafka_resp_err_t err = source_read_nothing(source);
     size_t dropped;
     while (!err && (dropped = take(source, DRAIN_AT_ONCE, 0)) > 0)
         drop(source, dropped);

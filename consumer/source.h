@@ -46,7 +46,8 @@ int source_assign(struct source *source, const struct topic_partition *parts, co
 /* A sentence when the Kafka library can't go on (a fenced static member): ERROR_KAFKA of class fatal. 0 otherwise. */
 int source_fatal(const struct source *source, struct error *error);
 
-/* The log's bounds, asked of its leader: the first offset, and the one after the last committed record. */
+/* The log's bounds, asked of its leader: the first offset, and the one after the last committed record. Ends reading:
+ * source_assign is due afterwards. */
 int source_watermarks(struct source *source, uint8_t topic, int32_t partition, int64_t timeout_ms, int64_t *ret_low,
                       int64_t *ret_high, struct error *error);
 /* The end of the log as last heard, without asking; -1 = unknown. */

@@ -41,6 +41,9 @@ struct source {
     char fatal[512]; /* a sentence once the library can't go on */
 };
 
+/* Read nothing, but stay a member of the group as we are. */
+rd_kafka_resp_err_t source_read_nothing(struct source *source);
+
 /* Keeps librdkafka's reader threads from sleeping on a queue that was full a moment ago. */
 int waker_start(struct source *source, struct waker **ret_waker, struct error *error);
 struct waker *waker_stop(struct waker *waker); /* NULL; accepts NULL */

@@ -141,6 +141,9 @@ int source_watermarks(struct source *source, uint8_t topic, int32_t partition, i
                       int64_t *ret_high, struct error *error)
 {
     int64_t low = 0, high = 0;
+    /* A broker answers in order: each question would stand behind a fetch that waits for records. */
+    if (source->reading)
+        source_read_nothing(source);
     rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(source->kafka, source->topics[topic], partition, &low,
                                                                &high, (int)timeout_ms);
     if (err)

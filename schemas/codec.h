@@ -60,6 +60,8 @@ enum schema_lookup {
 typedef enum schema_lookup (*schema_lookup_fn)(void *context, uint32_t schema_id, const char **ret_json, size_t *ret_size);
 int decoder_new(schema_lookup_fn lookup, void *context, struct decoder **ret_decoder, struct error *error);
 struct decoder *decoder_free(struct decoder *decoder);
+/* Would a value with this id be decided now? */
+bool decoder_can_decide(struct decoder *decoder, uint32_t schema_id);
 /* Look every id up again when it is next met. */
 void decoder_forget_ids(struct decoder *decoder);
 

@@ -40,6 +40,16 @@ int decoder_new(schema_lookup_fn lookup, void *context, struct decoder **ret_dec
     return 0;
 }
 
+bool decoder_can_decide(struct decoder *decoder, uint32_t schema_id)
+{
+    const char *json = "";
+    size_t size = 0;
+    for (size_t i = 0; i < decoder->id_count; i++)
+        if (decoder->ids[i].id == schema_id)
+            return true;
+    return !decoder->lookup || decoder->lookup(decoder->context, schema_id, &json, &size) != SCHEMA_LOOKUP_AWAY;
+}
+
 void decoder_forget_ids(struct decoder *decoder)
 {
     for (size_t i = 0; i < decoder->id_count; i++)

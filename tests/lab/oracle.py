@@ -108,14 +108,20 @@ def judge(type_, value, timestamp, registry=None):
     if value is None or len(value) < 1 or value[0] not in (0x00, 0xC3):
         return "bad_framing", None
     if value[0] == 0x00:
-        return ("bad_framing" if len(value) < 5 else "unknown_schema"), None
-    if len(value) < 10 or value[1] != 0x01:
-        return "bad_framing", None
-    if value[2:10] != FINGERPRINTS[type_]:
-        return "unknown_schema", None
-    stream = io.BytesIO(value[10:])
+        if len(value) < 5:
+            return "bad_framing", None
+        writer = (registry or {}).get(int.from_bytes(value[1:5], "big"))
+        if not writer or writer["name"] != SCHEMAS[type_]["name"]:
+            return "unknown_schema", None
+        stream = io.BytesIO(value[5:])
+    else:
+        if len(value) < 10 or value[1] != 0x01:
+            return "bad_framing", None
+        if value[2:10] != FINGERPRINTS[type_]:
+            return "unknown_schema", None
+        writer, stream = SCHEMAS[type_], io.BytesIO(value[10:])
     try:
-        event = fastavro.schemaless_reader(stream, SCHEMAS[type_], None, handle_unicode_errors="surrogateescape")
+        event = fastavro.schemaless_reader(stream, writer, SCHEMAS[type_], handle_unicode_errors="surrogateescape")
     except Exception:
         return "bad_encoding", None
     if stream.read():
