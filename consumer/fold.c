@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "consumer/agency.h"
 #include "consumer/fold_internal.h"
-#include "consumer/overlay.h"
 #include "schemas/layout.h"
 #include "schemas/rules.h"
 
@@ -47,19 +46,16 @@ int fold_new(const char *city, struct decoder *decoder, struct lanes *lanes, siz
         fold->lanes = lanes;
         fold->batch_most = batch_most;
         fold->agencies = agencies_new();
-        fold->overlay = overlay_new(batch_most);
         fold->cells = cells_new();
         fold->storage = calloc(1, sizeof *fold->storage);
         fold->suspects = calloc(batch_most, sizeof *fold->suspects);
         fold->touched = calloc(batch_most, sizeof *fold->touched);
         fold->days = calloc(DAYS, sizeof *fold->days);
         fold->touched_days = calloc(DAYS, sizeof *fold->touched_days);
-        for (int i = 0; i < SEEN_LANES; i++)
-            fold->records[i] = BUFFER_BOUNDED(batch_most * SEEN_RECORD_SIZE);
         fold->visits = BUFFER_BOUNDED(batch_most * VISIT_RECORD_SIZE);
         fold->text = BUFFER_BOUNDED(SIZE_MAX / 2);
     }
-    if (!fold || !fold->agencies || !fold->overlay || !fold->cells || !fold->storage || !fold->suspects ||
+    if (!fold || !fold->agencies || !fold->cells || !fold->storage || !fold->suspects ||
         !fold->touched || !fold->days || !fold->touched_days) {
         fold_free(fold);
         return error_set(error, ERROR_MEMORY, "out of memory for a batch of %zu events", batch_most);
@@ -73,15 +69,12 @@ struct fold *fold_free(struct fold *fold)
     if (!fold)
         return NULL;
     agencies_free(fold->agencies);
-    overlay_free(fold->overlay);
     cells_free(fold->cells);
     free(fold->storage);
     free(fold->suspects);
     free(fold->touched);
     free(fold->days);
     free(fold->touched_days);
-    for (int i = 0; i < SEEN_LANES; i++)
-        buffer_free(&fold->records[i]);
     buffer_free(&fold->visits);
     buffer_free(&fold->text);
     free(fold->values);
@@ -187,10 +180,9 @@ static bool decode_one(struct fold *fold, struct batch *batch, struct item *item
         item->pilot_model = event.merger.pilot_model;
         item->district = event.merger.district;
     }
+    item->hash = lanes_hash(fold->lanes, &item->identity);
     if (fold->observe)
         fold->observe(fold->observe_context, batch, item, &event);
-    if (lane_is_loaded(fold->lanes, item->lane))
-        lane_prefetch(fold->lanes, item->lane, &item->identity);
     return true;
 }
 
@@ -261,36 +253,58 @@ void fold_lanes(struct fold *fold, struct batch *batch, size_t lanes_most, bool 
     }
 }
 
+static enum item_seen item_seen_of(enum seen seen)
+{
+    return seen == SEEN_NEW ? ITEM_NEW : seen == SEEN_DUPLICATE ? ITEM_DUPLICATE : ITEM_CONFLICT;
+}
+
+/* Places for the window's events; on failure fold_sum tells. */
+static bool reserve(struct fold *fold, const struct batch *batch)
+{
+    struct error error = {0};
+    memset(fold->lane_events, 0, sizeof fold->lane_events);
+    for (size_t i = batch->low; i < batch->high; i++)
+        if (batch->items[i].kind == ITEM_EVENT)
+            fold->lane_events[batch->items[i].lane]++;
+    if (lanes_reserve(fold->lanes, fold->lane_events, &error) < 0)
+        fold->out_of_memory = true;
+    return !fold->out_of_memory;
+}
+
 size_t fold_prepare(struct fold *fold, struct batch *batch, const struct suspect **ret_suspects)
 {
+    enum { AHEAD = 24 }; /* items whose places are fetched before they are looked at */
     fold->suspect_count = 0;
+    *ret_suspects = fold->suspects;
+    if (!reserve(fold, batch))
+        return 0;
     for (size_t i = batch->low; i < batch->high; i++) {
         struct item *item = &batch->items[i];
+        if (i + AHEAD < batch->high && batch->items[i + AHEAD].kind == ITEM_EVENT)
+            lane_prefetch(fold->lanes, batch->items[i + AHEAD].lane, batch->items[i + AHEAD].hash);
         if (item->kind != ITEM_EVENT)
             continue;
         uint32_t index;
-        switch (lane_find(fold->lanes, item->lane, &item->identity, item->digest, &index)) {
-        case SEEN_NEW:
-            item->seen = ITEM_NEW;
-            break;
-        case SEEN_DUPLICATE:
-            item->seen = ITEM_DUPLICATE;
-            break;
-        case SEEN_MAYBE:
-            item->seen = ITEM_NEW;
+        enum seen seen = lane_add(fold->lanes, item->lane, item->hash, &item->identity, item->digest, &index);
+        if (seen == SEEN_MAYBE)
             fold->suspects[fold->suspect_count++] = (struct suspect){i, item->lane, index};
-            break;
-        }
+        else
+            item->seen = (uint8_t)item_seen_of(seen);
     }
-    *ret_suspects = fold->suspects;
     return fold->suspect_count;
 }
 
 bool fold_settle(struct fold *fold, struct batch *batch, struct suspect *suspect, const uint8_t record[SEEN_RECORD_SIZE])
 {
     struct item *item = &batch->items[suspect->item];
-    if (memcmp(record, item->identity.bytes, sizeof item->identity.bytes) != 0)
-        return !lane_find_next(fold->lanes, suspect->lane, &item->identity, &suspect->index);
+    if (memcmp(record, item->identity.bytes, sizeof item->identity.bytes) != 0) {
+        enum seen seen =
+            lane_add_after(fold->lanes, suspect->lane, item->hash, &item->identity, item->digest, &suspect->index);
+        if (seen == SEEN_MAYBE)
+            return false;
+        item->seen = (uint8_t)item_seen_of(seen);
+        return true;
+    }
     uint64_t stored;
     memcpy(&stored, record + sizeof item->identity.bytes, sizeof stored);
     item->seen = le64toh(stored) == item->digest ? ITEM_DUPLICATE : ITEM_CONFLICT;

@@ -57,6 +57,7 @@ struct item {
             struct agency *agency;
             struct identity identity;
             uint64_t digest;
+            uint64_t hash; /* of the identity, for the lanes */
             struct slice pilot_model, district; /* into the record's value */
         };
         struct {

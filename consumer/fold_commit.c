@@ -133,14 +133,16 @@ static void add_lanes(struct fold *fold)
 {
     int64_t count = 0;
     for (int lane = 0; lane < SEEN_LANES; lane++)
-        count += fold->consulted[lane];
+        count += fold->lane_events[lane] > 0;
     number_value(fold, count);
-    for (int lane = 0; lane < SEEN_LANES; lane++) {
-        if (!fold->consulted[lane])
+    for (uint32_t lane = 0; lane < SEEN_LANES; lane++) {
+        const uint8_t *records;
+        if (fold->lane_events[lane] == 0)
             continue;
+        size_t size = lane_pending(fold->lanes, lane, &records) * SEEN_RECORD_SIZE;
         number_value(fold, lane);
-        number_value(fold, lane_length(fold->lanes, (uint32_t)lane) * SEEN_RECORD_SIZE);
-        value(fold, fold->records[lane].data ? fold->records[lane].data : "", fold->records[lane].size, false);
+        number_value(fold, lane_length(fold->lanes, lane) * SEEN_RECORD_SIZE);
+        value(fold, (const char *)records, size, false);
     }
 }
 
@@ -325,14 +327,8 @@ int fold_arguments(struct fold *fold, struct batch *batch, const char *function,
 
 int fold_committed(struct fold *fold, struct batch *batch, struct error *error)
 {
-    for (uint32_t lane = 0; lane < SEEN_LANES; lane++) {
-        const struct buffer *records = &fold->records[lane];
-        if (records->size == 0)
-            continue;
-        int result = lane_append(fold->lanes, lane, (const uint8_t *)records->data, records->size / SEEN_RECORD_SIZE, error);
-        if (result < 0)
-            return result;
-    }
+    (void)error;
+    lanes_keep_pending(fold->lanes);
     for (size_t i = batch->low; i < batch->high; i++) {
         const struct item *item = &batch->items[i];
         if (item->kind == ITEM_NOTHING)

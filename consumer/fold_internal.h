@@ -37,9 +37,7 @@ struct fold {
 
     /* The window's sums. */
     struct fold_counts counts;
-    struct overlay *overlay;
-    struct buffer records[SEEN_LANES]; /* the new records of each lane */
-    bool consulted[SEEN_LANES];
+    uint32_t lane_events[SEEN_LANES]; /* how many of the window's events consult each lane */
     struct cells *cells;
     struct agency **touched;
     size_t touched_count;

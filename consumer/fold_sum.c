@@ -1,4 +1,4 @@
-/* Second pass of the fold: decide each event of a window against what was seen, and sum what it adds. */
+/* The sums of a window: what its new events add. */
 #include <assert.h>
 #include <endian.h>
 #include <stdio.h>
@@ -6,18 +6,12 @@
 #include "base/clock.h"
 #include "consumer/agency.h"
 #include "consumer/fold_internal.h"
-#include "consumer/overlay.h"
 
 void fold_sum_reset(struct fold *fold)
 {
     fold->counts = (struct fold_counts){0};
-    overlay_reset(fold->overlay);
     cells_reset(fold->cells);
     buffer_reset(&fold->visits);
-    for (int lane = 0; lane < SEEN_LANES; lane++) {
-        buffer_reset(&fold->records[lane]);
-        fold->consulted[lane] = false;
-    }
     for (size_t i = 0; i < fold->touched_count; i++) {
         fold->touched[i]->touched = false;
         fold->touched[i]->baseline = fold->touched[i]->current = 0;
@@ -92,15 +86,8 @@ static bool sum_merger(struct fold *fold, const struct item *item)
     return ok;
 }
 
-static bool sum_event(struct fold *fold, struct item *item)
+static bool sum_event(struct fold *fold, const struct item *item)
 {
-    fold->consulted[item->lane] = true;
-    uint64_t digest;
-    if (item->seen == ITEM_NEW && overlay_find(fold->overlay, &item->identity, &digest))
-        item->seen = digest == item->digest ? ITEM_DUPLICATE : ITEM_CONFLICT;
-#ifdef CITYTOTALS_WITHOUT_DUPLICATE_CHECK
-    item->seen = ITEM_NEW;
-#endif
     if (item->seen == ITEM_DUPLICATE) {
         fold->counts.duplicates++;
         return true;
@@ -109,12 +96,7 @@ static bool sum_event(struct fold *fold, struct item *item)
         fold->counts.conflicts++;
         return true;
     }
-    uint64_t stored = htole64(item->digest);
-    buffer_append(&fold->records[item->lane], item->identity.bytes, sizeof item->identity.bytes);
-    buffer_append(&fold->records[item->lane], &stored, sizeof stored);
     fold->counts.events++;
-    if (overlay_add(fold->overlay, &item->identity, item->digest) < 0)
-        return false;
     if (item->type == EVENT_HEADCOUNT_CHANGE) {
         sum_headcount(fold, item);
         return true;
@@ -140,11 +122,8 @@ int fold_sum(struct fold *fold, struct batch *batch, struct fold_counts *ret_cou
 {
     fold_sum_reset(fold);
     bool ok = !fold->out_of_memory;
-    /* item->seen is settled against the lanes; within the window an earlier event of the same batch may be the first.
-     * The window may be summed again, so what this pass decides for an item must not be read back: fold_prepare and
-     * fold_settle set it anew each time. */
     for (size_t i = batch->low; ok && i < batch->high; i++) {
-        struct item *item = &batch->items[i];
+        const struct item *item = &batch->items[i];
         switch ((enum item_kind)item->kind) {
         case ITEM_NOTHING:
         case ITEM_END:
@@ -167,8 +146,6 @@ int fold_sum(struct fold *fold, struct batch *batch, struct fold_counts *ret_cou
         if (item->last.timestamp_ms > fold->newest_ms)
             fold->newest_ms = item->last.timestamp_ms;
     }
-    for (int lane = 0; lane < SEEN_LANES; lane++)
-        ok = ok && !buffer_failed(&fold->records[lane]);
     if (!ok || buffer_failed(&fold->visits))
         return error_set(error, ERROR_MEMORY, "out of memory while summing a batch of %zu records", batch->high - batch->low);
     *ret_counts = fold->counts;

@@ -21,7 +21,7 @@ enum {
     ENTRIES_PER_PAGE = PAGE / sizeof(struct entry),
     LOAD_PERCENT = 85,            /* of a full table; growth by a quarter makes it 68, hence at most 23.6 bytes an id */
     AHEAD = 16,                   /* appended records whose places are fetched together */
-    GIVE_BACK = 1024 * 1024,      /* a table that moves returns its pages in steps of this */
+    STEP = 1024 * 1024,           /* a table that moves gives its pages back in steps of this */
 };
 
 enum lane_state { LANE_ABSENT, LANE_LOADING, LANE_LOADED };
@@ -29,7 +29,9 @@ enum lane_state { LANE_ABSENT, LANE_LOADING, LANE_LOADED };
 struct lane {
     struct entry *entries; /* mapped; NULL while there are none */
     uint64_t capacity;     /* entries */
-    int64_t length;        /* records, each with one entry */
+    int64_t length;        /* records, each with one entry; those pending have one too, and follow */
+    uint32_t pending, pending_most;
+    uint8_t *pending_records; /* in the lanes' one array */
     uint64_t touched;
     enum lane_state state;
     bool needed;
@@ -42,6 +44,8 @@ struct lanes {
     /* The hash is keyed, as ids come from outside: nobody can prepare ids that crowd one place. It decides nothing. */
     uint64_t seed;
     uint64_t mask;
+    uint8_t *pending; /* records of all lanes' windows, one after the other */
+    size_t pending_capacity; /* bytes */
 };
 
 struct lanes *lanes_new(int64_t memory_most)
@@ -58,8 +62,10 @@ struct lanes *lanes_new(int64_t memory_most)
 
 struct lanes *lanes_free(struct lanes *lanes)
 {
-    if (lanes)
-        lanes_drop_all(lanes);
+    if (!lanes)
+        return NULL;
+    lanes_drop_all(lanes);
+    free(lanes->pending);
     free(lanes);
     return NULL;
 }
@@ -187,6 +193,18 @@ static inline void insert(struct entry *entries, uint64_t capacity, struct entry
     entries[place] = entry;
 }
 
+/* Have the kernel give the pages of the next entries, for writing, in one go. It may not know how (before Linux 5.14):
+ * then they come one by one. */
+static uint64_t populate(struct entry *entries, uint64_t capacity, uint64_t from)
+{
+    enum { ENTRIES = 2 * STEP / (int)sizeof *entries }; /* more than a step, as the new table is the larger one */
+    uint64_t count = capacity - from < ENTRIES ? capacity - from : ENTRIES;
+#ifdef MADV_POPULATE_WRITE
+    madvise(entries + from, count * sizeof *entries, MADV_POPULATE_WRITE);
+#endif
+    return from + count;
+}
+
 /* Make place for `length` records in all. */
 static int grow(struct lanes *lanes, struct lane *self, int64_t length, struct error *error)
 {
@@ -204,17 +222,21 @@ static int grow(struct lanes *lanes, struct lane *self, int64_t length, struct e
         mmap(NULL, capacity * sizeof *entries, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (entries == MAP_FAILED)
         return error_set(error, ERROR_MEMORY, "out of memory for %lld ids of a seen lane", (long long)length);
-    /* The old pages go back as they are done with, so that a move never holds both tables whole. */
-    uint64_t given_back = 0;
+    /* The old pages go back as they are done with, and the new ones come (many at once, which costs far less than one by
+     * one) as they are needed, so that a move never holds both tables whole. */
+    uint64_t given_back = 0, populated = populate(entries, capacity, 0);
     for (uint64_t i = 0; i < self->capacity; i++) {
         if (self->entries[i].hash)
             insert(entries, capacity, self->entries[i]);
         uint64_t done = (i + 1) * sizeof *entries;
-        if (done - given_back == GIVE_BACK) {
-            madvise((char *)self->entries + given_back, GIVE_BACK, MADV_DONTNEED);
+        if (done - given_back == STEP) {
+            madvise((char *)self->entries + given_back, STEP, MADV_DONTNEED);
             given_back = done;
+            populated = populate(entries, capacity, populated);
         }
     }
+    while (populated < capacity)
+        populated = populate(entries, capacity, populated);
     if (self->entries)
         munmap(self->entries, self->capacity * sizeof *entries);
     self->entries = entries;
@@ -223,14 +245,36 @@ static int grow(struct lanes *lanes, struct lane *self, int64_t length, struct e
     return 0;
 }
 
+static int make_place(struct lanes *lanes, struct lane *self, size_t count, struct error *error)
+{
+    if (count > (uint64_t)(LANE_RECORDS_MOST - self->length))
+        return error_set(error, ERROR_LIMIT, "seen lane %d has %lld ids and gets %zu more; allowed: %lld",
+                         (int)(self - lanes->lanes), (long long)self->length, count, (long long)LANE_RECORDS_MOST);
+    return grow(lanes, self, self->length + (int64_t)count, error);
+}
+
+/* An entry was put into an empty place, so taking the entries out again, the last one first, leaves what was before. */
+static void forget_pending(const struct lanes *lanes, struct lane *self)
+{
+    while (self->pending > 0) {
+        uint32_t last = --self->pending, index = (uint32_t)(self->length + last);
+        uint64_t place = place_of(hash_of(lanes, self->pending_records + (size_t)last * SEEN_RECORD_SIZE), self->capacity);
+        while (self->entries[place].index != index || !self->entries[place].hash) {
+            assert(self->entries[place].hash);
+            if (++place == self->capacity)
+                place = 0;
+        }
+        self->entries[place] = (struct entry){0};
+    }
+    self->pending_most = 0;
+}
+
 int lane_append(struct lanes *lanes, uint32_t lane, const uint8_t *records, size_t count, struct error *error)
 {
     assert(lane_at(lanes, lane)->state != LANE_ABSENT);
     struct lane *self = &lanes->lanes[lane];
-    if (count > (uint64_t)(LANE_RECORDS_MOST - self->length))
-        return error_set(error, ERROR_LIMIT, "seen lane %u has %lld ids and gets %zu more; allowed: %lld", lane,
-                         (long long)self->length, count, (long long)LANE_RECORDS_MOST);
-    int result = grow(lanes, self, self->length + (int64_t)count, error);
+    forget_pending(lanes, self);
+    int result = make_place(lanes, self, count, error);
     if (result < 0)
         return result;
     for (size_t done = 0; done < count;) {
@@ -266,62 +310,120 @@ int lanes_take_tail(struct lanes *lanes, uint32_t lane, int64_t stored, const ui
     return result;
 }
 
-/* The next entry of this hash from `*place` on; NULL at the first empty one. */
-static inline const struct entry *next_of(const struct lane *self, uint64_t hash, uint64_t *place)
+void lanes_forget_pending(struct lanes *lanes)
 {
-    for (;;) {
-        const struct entry *entry = &self->entries[*place];
-        if (!entry->hash)
-            return NULL;
-        if (++*place == self->capacity)
-            *place = 0;
-        if (entry->hash == hash)
-            return entry;
+    for (uint32_t lane = 0; lane < SEEN_LANES; lane++)
+        forget_pending(lanes, &lanes->lanes[lane]);
+}
+
+void lanes_keep_pending(struct lanes *lanes)
+{
+    for (uint32_t lane = 0; lane < SEEN_LANES; lane++) {
+        struct lane *self = &lanes->lanes[lane];
+        self->length += self->pending;
+        self->pending = self->pending_most = 0;
     }
 }
 
-enum seen lane_find(const struct lanes *lanes, uint32_t lane, const struct identity *identity, uint64_t digest,
-                    uint32_t *ret_index)
+size_t lane_pending(const struct lanes *lanes, uint32_t lane, const uint8_t **ret_records)
 {
     const struct lane *self = lane_at(lanes, lane);
-    assert(self->state == LANE_LOADED);
-    if (!self->entries)
-        return SEEN_NEW;
-    uint64_t hash = hash_of(lanes, identity->bytes), place = place_of(hash, self->capacity);
-    const struct entry *first = NULL, *entry;
-    while ((entry = next_of(self, hash, &place))) {
-        if (entry->digest == (uint32_t)digest)
+    *ret_records = self->pending_records;
+    return self->pending;
+}
+
+int lanes_reserve(struct lanes *lanes, const uint32_t counts[SEEN_LANES], struct error *error)
+{
+    size_t bytes = 0;
+    lanes_forget_pending(lanes);
+    for (uint32_t lane = 0; lane < SEEN_LANES; lane++)
+        bytes += (size_t)counts[lane] * SEEN_RECORD_SIZE;
+    if (bytes > lanes->pending_capacity) {
+        uint8_t *pending = realloc(lanes->pending, bytes);
+        if (!pending)
+            return error_set(error, ERROR_MEMORY, "out of memory for the new ids of a batch");
+        lanes->pending = pending;
+        lanes->pending_capacity = bytes;
+    }
+    uint8_t *records = lanes->pending;
+    for (uint32_t lane = 0; lane < SEEN_LANES; lane++) {
+        struct lane *self = &lanes->lanes[lane];
+        if (counts[lane] == 0)
+            continue;
+        assert(self->state == LANE_LOADED);
+        int result = make_place(lanes, self, counts[lane], error);
+        if (result < 0)
+            return result;
+        self->pending_most = counts[lane];
+        self->pending_records = records;
+        records += (size_t)counts[lane] * SEEN_RECORD_SIZE;
+    }
+    return 0;
+}
+
+uint64_t lanes_hash(const struct lanes *lanes, const struct identity *identity)
+{
+    return hash_of(lanes, identity->bytes);
+}
+
+/* Goes through the entries of this hash. Those of the lane are looked at from after record `*after` on (NULL: all of
+ * them); those pending, exactly. */
+static enum seen find_or_add(struct lanes *lanes, uint32_t lane, uint64_t hash, const struct identity *identity,
+                             uint64_t digest, const uint32_t *after, uint32_t *ret_index)
+{
+    struct lane *self = &lanes->lanes[lane];
+    uint64_t place = place_of(hash, self->capacity), stored = htole64(digest);
+    const struct entry *first = NULL;
+    bool passed = !after;
+    for (; self->entries[place].hash; place = place + 1 == self->capacity ? 0 : place + 1) {
+        const struct entry *entry = &self->entries[place];
+#ifdef CITYTOTALS_WITHOUT_DUPLICATE_CHECK
+        continue;
+#endif
+        if (entry->hash != hash)
+            continue;
+        if (entry->index >= self->length) {
+            const uint8_t *record = self->pending_records + (size_t)(entry->index - self->length) * SEEN_RECORD_SIZE;
+            if (memcmp(record, identity->bytes, sizeof identity->bytes) == 0)
+                return memcmp(record + sizeof identity->bytes, &stored, sizeof stored) == 0 ? SEEN_DUPLICATE : SEEN_CONFLICT;
+        } else if (!passed) {
+            passed = entry->index == *after;
+        } else if (!after && entry->digest == (uint32_t)digest) {
             return SEEN_DUPLICATE;
-        if (!first)
+        } else if (!first) {
             first = entry;
-    }
-    if (!first)
-        return SEEN_NEW;
-    *ret_index = first->index;
-    return SEEN_MAYBE;
-}
-
-bool lane_find_next(const struct lanes *lanes, uint32_t lane, const struct identity *identity, uint32_t *index)
-{
-    const struct lane *self = lane_at(lanes, lane);
-    if (!self->entries)
-        return false;
-    uint64_t hash = hash_of(lanes, identity->bytes), place = place_of(hash, self->capacity);
-    const struct entry *entry;
-    bool passed = false;
-    while ((entry = next_of(self, hash, &place))) {
-        if (passed) {
-            *index = entry->index;
-            return true;
         }
-        passed = entry->index == *index;
     }
-    return false;
+    if (first) {
+        *ret_index = first->index;
+        return SEEN_MAYBE;
+    }
+    assert(self->pending < self->pending_most);
+    uint8_t *record = self->pending_records + (size_t)self->pending * SEEN_RECORD_SIZE;
+    memcpy(record, identity->bytes, sizeof identity->bytes);
+    memcpy(record + sizeof identity->bytes, &stored, sizeof stored);
+    self->entries[place] = (struct entry){hash, (uint32_t)digest, (uint32_t)(self->length + self->pending++)};
+    return SEEN_NEW;
 }
 
-void lane_prefetch(const struct lanes *lanes, uint32_t lane, const struct identity *identity)
+enum seen lane_add(struct lanes *lanes, uint32_t lane, uint64_t hash, const struct identity *identity, uint64_t digest,
+                   uint32_t *ret_index)
+{
+    assert(lane < SEEN_LANES);
+    return find_or_add(lanes, lane, hash, identity, digest, NULL, ret_index);
+}
+
+enum seen lane_add_after(struct lanes *lanes, uint32_t lane, uint64_t hash, const struct identity *identity, uint64_t digest,
+                         uint32_t *index)
+{
+    assert(lane < SEEN_LANES);
+    uint32_t after = *index;
+    return find_or_add(lanes, lane, hash, identity, digest, &after, index);
+}
+
+void lane_prefetch(const struct lanes *lanes, uint32_t lane, uint64_t hash)
 {
     const struct lane *self = lane_at(lanes, lane);
     if (self->entries)
-        __builtin_prefetch(&self->entries[place_of(hash_of(lanes, identity->bytes), self->capacity)]);
+        __builtin_prefetch(&self->entries[place_of(hash, self->capacity)], 1);
 }

@@ -34,20 +34,36 @@ void lane_loaded(struct lanes *lanes, uint32_t lane);
 void lane_drop(struct lanes *lanes, uint32_t lane);
 void lanes_drop_all(struct lanes *lanes);
 
+/* The window being folded adds its new ids as pending records: they are found like the others, and no length counts them
+ * until lanes_keep_pending. Nobody may look at a lane's place in memory in between: a lane that is dropped, or gets
+ * records by lane_append, loses its pending ones. */
+
+/* Forget what is pending, and make place for up to `counts[lane]` pending records of each lane (loaded where that is not
+ * 0). Bound as in lane_append. ERROR_MEMORY, ERROR_LIMIT. */
+int lanes_reserve(struct lanes *lanes, const uint32_t counts[SEEN_LANES], struct error *error);
+
 enum seen {
-    SEEN_NEW,
-    SEEN_DUPLICATE, /* 64 bits of the identity and 32 of the meaning are equal */
+    SEEN_NEW,       /* it is pending now */
+    SEEN_DUPLICATE, /* 64 bits of the identity and 32 of the meaning are equal; of a pending record, all */
+    SEEN_CONFLICT,  /* a pending record has the identity and another meaning */
     SEEN_MAYBE,     /* the identity looks equal, the meaning differs: read the lane's record to know */
 };
-/* Look an id up in a loaded lane. SEEN_MAYBE gives the number of the first record to read. Where that record has
- * another identity, lane_find_next gives the next one. */
-enum seen lane_find(const struct lanes *lanes, uint32_t lane, const struct identity *identity, uint64_t digest,
-                    uint32_t *ret_index);
-/* `*index` is the record that lane_find or this gave last; false when there is none after it: the id is new. The lane
- * must not have changed in between. */
-bool lane_find_next(const struct lanes *lanes, uint32_t lane, const struct identity *identity, uint32_t *index);
+/* The hash of an id, which finds its place: computed once, given to the calls below. */
+uint64_t lanes_hash(const struct lanes *lanes, const struct identity *identity);
+/* Look an id up in a loaded lane with place reserved, and add it where it is new. SEEN_MAYBE gives the number of the
+ * first record to read and adds nothing. Where that record has another identity, lane_add_after goes on. */
+enum seen lane_add(struct lanes *lanes, uint32_t lane, uint64_t hash, const struct identity *identity, uint64_t digest,
+                   uint32_t *ret_index);
+/* The record `*index` that lane_add or this gave last is another id's: the same with those after it. */
+enum seen lane_add_after(struct lanes *lanes, uint32_t lane, uint64_t hash, const struct identity *identity, uint64_t digest,
+                         uint32_t *index);
+/* The pending records, SEEN_RECORD_SIZE bytes each, in the order they were added. Valid until the next lanes_reserve. */
+size_t lane_pending(const struct lanes *lanes, uint32_t lane, const uint8_t **ret_records);
+/* Redis has them: they count from now on. */
+void lanes_keep_pending(struct lanes *lanes);
+void lanes_forget_pending(struct lanes *lanes);
 /* Bring the place of an id into the processor's cache; does nothing for a lane without a table. */
-void lane_prefetch(const struct lanes *lanes, uint32_t lane, const struct identity *identity);
+void lane_prefetch(const struct lanes *lanes, uint32_t lane, uint64_t hash);
 
 /* Bytes that the tables take now. */
 int64_t lanes_memory(const struct lanes *lanes);

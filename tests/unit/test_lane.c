@@ -64,19 +64,42 @@ static void given_lane(struct lanes *lanes, uint32_t lane, uint64_t first, size_
     lane_loaded(lanes, lane);
 }
 
-static enum seen find(const struct lanes *lanes, uint32_t lane, uint64_t number, uint64_t digest, uint32_t *ret_index)
+static void given_place(struct lanes *lanes, uint32_t lane, uint32_t count)
 {
-    struct identity identity = identity_number(number);
-    return lane_find(lanes, lane, &identity, digest, ret_index);
+    uint32_t counts[SEEN_LANES] = {0};
+    struct error error = {0};
+    counts[lane] = count;
+    assert_int_equal(lanes_reserve(lanes, counts, &error), 0);
 }
 
-static void expect_duplicate(const struct lanes *lanes, uint32_t lane, uint64_t number)
+static enum seen add(struct lanes *lanes, uint32_t lane, uint64_t number, uint64_t digest, uint32_t *ret_index)
+{
+    struct identity identity = identity_number(number);
+    return lane_add(lanes, lane, lanes_hash(lanes, &identity), &identity, digest, ret_index);
+}
+
+static enum seen add_after(struct lanes *lanes, uint32_t lane, uint64_t number, uint64_t digest, uint32_t *index)
+{
+    struct identity identity = identity_number(number);
+    return lane_add_after(lanes, lane, lanes_hash(lanes, &identity), &identity, digest, index);
+}
+
+/* Look it up and leave nothing behind. */
+static enum seen find(struct lanes *lanes, uint32_t lane, uint64_t number, uint64_t digest, uint32_t *ret_index)
+{
+    given_place(lanes, lane, 1);
+    enum seen seen = add(lanes, lane, number, digest, ret_index);
+    lanes_forget_pending(lanes);
+    return seen;
+}
+
+static void expect_duplicate(struct lanes *lanes, uint32_t lane, uint64_t number)
 {
     uint32_t index;
     assert_int_equal(find(lanes, lane, number, meaning_number(number), &index), SEEN_DUPLICATE);
 }
 
-static void expect_new(const struct lanes *lanes, uint32_t lane, uint64_t number)
+static void expect_new(struct lanes *lanes, uint32_t lane, uint64_t number)
 {
     uint32_t index;
     assert_int_equal(find(lanes, lane, number, meaning_number(number), &index), SEEN_NEW);
@@ -108,14 +131,13 @@ static void an_empty_lane_holds_nothing_and_costs_nothing(void **state)
     (void)state;
     struct lanes *lanes = lanes_new(1 << 20);
     struct identity identity = identity_number(1);
-    uint32_t index = 0;
-    lane_prefetch(lanes, 0, &identity);
+    lane_prefetch(lanes, 0, lanes_hash(lanes, &identity));
     given_lane(lanes, 0, 0, 0);
-    lane_prefetch(lanes, 0, &identity);
-    expect_new(lanes, 0, 1);
-    assert_false(lane_find_next(lanes, 0, &identity, &index));
+    lane_prefetch(lanes, 0, lanes_hash(lanes, &identity));
+    given_place(lanes, 0, 0);
     assert_int_equal(lanes_memory(lanes), 0);
     assert_int_equal(lane_memory_of(0), 0);
+    expect_new(lanes, 0, 1);
     assert_null(lanes_free(lanes));
     assert_null(lanes_free(NULL));
 }
@@ -186,8 +208,9 @@ static void another_meaning_gives_the_record_to_read(void **state)
     assert_int_equal(index, 60);
     assert_int_equal(find(lanes, 7, 117, meaning_number(117) ^ 1, &index), SEEN_MAYBE);
     assert_int_equal(index, 17);
-    struct identity identity = identity_number(117);
-    assert_false(lane_find_next(lanes, 7, &identity, &index));
+    given_place(lanes, 7, 1);
+    assert_int_equal(add_after(lanes, 7, 117, meaning_number(117) ^ 1, &index), SEEN_NEW);
+    lanes_forget_pending(lanes);
     /* The half of the meaning that is not kept can't tell. */
     assert_int_equal(find(lanes, 7, 117, meaning_number(117) ^ (UINT64_C(1) << 40), &index), SEEN_DUPLICATE);
     lanes_free(lanes);
@@ -204,27 +227,125 @@ static void ids_that_look_alike_are_told_apart_by_their_records(void **state)
     size_t read = 0;
     for (uint64_t i = 0; i < IDS; i++) {
         expect_duplicate(lanes, 0, i);
-        struct identity identity = identity_number(i);
         bool given[IDS] = {false};
         uint32_t index;
-        assert_int_equal(find(lanes, 0, i, meaning_number(i) ^ 1, &index), SEEN_MAYBE);
+        given_place(lanes, 0, 1);
+        assert_int_equal(add(lanes, 0, i, meaning_number(i) ^ 1, &index), SEEN_MAYBE);
         do {
             assert_true(index < IDS);
             assert_false(given[index]);
             given[index] = true;
             read++;
-        } while (lane_find_next(lanes, 0, &identity, &index));
+        } while (add_after(lanes, 0, i, meaning_number(i) ^ 1, &index) == SEEN_MAYBE);
+        lanes_forget_pending(lanes);
         assert_true(given[i]);
     }
     assert_true(read > IDS * 100);
     /* An id that is not there has candidates too, none of which is it. */
     uint32_t index;
-    struct identity identity = identity_number(IDS);
-    assert_int_equal(find(lanes, 0, IDS, meaning_number(IDS), &index), SEEN_MAYBE);
+    given_place(lanes, 0, 1);
+    assert_int_equal(add(lanes, 0, IDS, meaning_number(IDS), &index), SEEN_MAYBE);
     size_t candidates = 1;
-    while (lane_find_next(lanes, 0, &identity, &index))
+    while (add_after(lanes, 0, IDS, meaning_number(IDS), &index) == SEEN_MAYBE)
         candidates++;
     assert_true(candidates > 100 && candidates < IDS);
+    /* It is pending now, and found before any candidate that was there. */
+    assert_int_equal(add(lanes, 0, IDS, meaning_number(IDS), &index), SEEN_DUPLICATE);
+    assert_int_equal(add(lanes, 0, IDS, meaning_number(IDS) ^ 1, &index), SEEN_CONFLICT);
+    lanes_free(lanes);
+}
+
+static void expect_pending(const struct lanes *lanes, uint32_t lane, uint64_t first, size_t count)
+{
+    const uint8_t *records;
+    uint8_t expected[SEEN_RECORD_SIZE];
+    assert_int_equal(lane_pending(lanes, lane, &records), count);
+    for (size_t i = 0; i < count; i++) {
+        write_record(expected, first + i);
+        assert_memory_equal(records + i * SEEN_RECORD_SIZE, expected, SEEN_RECORD_SIZE);
+    }
+}
+
+static void new_ids_are_pending_until_they_are_kept(void **state)
+{
+    (void)state;
+    struct lanes *lanes = lanes_new(1 << 24);
+    struct error error = {0};
+    uint32_t index, counts[SEEN_LANES] = {[3] = 1000, [8] = 500};
+    given_lane(lanes, 3, 0, 100);
+    given_lane(lanes, 8, 5000, 0);
+    assert_int_equal(lanes_reserve(lanes, counts, &error), 0);
+    for (uint64_t i = 0; i < 500; i++) {
+        assert_int_equal(add(lanes, 3, 100 + i, meaning_number(100 + i), &index), SEEN_NEW);
+        assert_int_equal(add(lanes, 8, 5000 + i, meaning_number(5000 + i), &index), SEEN_NEW);
+        /* All of the meaning counts while it is pending, also the half that no table keeps. */
+        assert_int_equal(add(lanes, 3, 100 + i, meaning_number(100 + i), &index), SEEN_DUPLICATE);
+        assert_int_equal(add(lanes, 3, 100 + i, meaning_number(100 + i) ^ (UINT64_C(1) << 40), &index), SEEN_CONFLICT);
+    }
+    assert_int_equal(add(lanes, 3, 42, meaning_number(42), &index), SEEN_DUPLICATE);
+    assert_int_equal(lane_length(lanes, 3), 100);
+    expect_pending(lanes, 3, 100, 500);
+    expect_pending(lanes, 8, 5000, 500);
+    lanes_keep_pending(lanes);
+    assert_int_equal(lane_length(lanes, 3), 600);
+    assert_int_equal(lane_length(lanes, 8), 500);
+    expect_pending(lanes, 3, 0, 0);
+    for (uint64_t i = 0; i < 600; i++)
+        expect_duplicate(lanes, 3, i);
+    assert_int_equal(find(lanes, 3, 599, meaning_number(599) ^ 1, &index), SEEN_MAYBE);
+    assert_int_equal(index, 599);
+    lanes_free(lanes);
+}
+
+/* Crowded on purpose, so that pending entries stand in one another's way when they are taken out. */
+static void forgotten_ids_leave_the_lane_as_it_was(void **state)
+{
+    (void)state;
+    enum { IDS = 300 };
+    for (unsigned bits = 1; bits <= 64; bits += 9) {
+        struct lanes *lanes = lanes_new(1 << 24);
+        lanes_weaken(lanes, bits);
+        given_lane(lanes, 0, 0, IDS);
+        for (int round = 0; round < 3; round++) {
+            uint32_t index;
+            given_place(lanes, 0, IDS);
+            for (uint64_t i = IDS; i < 2 * IDS; i++) {
+                enum seen seen = add(lanes, 0, i, meaning_number(i), &index);
+                while (seen == SEEN_MAYBE)
+                    seen = add_after(lanes, 0, i, meaning_number(i), &index);
+                assert_int_equal(seen, SEEN_NEW);
+            }
+            expect_pending(lanes, 0, IDS, IDS);
+            if (round == 1) /* records of somebody else come in between */
+                given_records(lanes, 0, 3 * IDS, IDS);
+            else
+                lanes_forget_pending(lanes);
+            expect_pending(lanes, 0, 0, 0);
+            assert_int_equal(lane_length(lanes, 0), round == 0 ? IDS : 2 * IDS);
+            for (uint64_t i = 0; i < IDS; i++)
+                expect_duplicate(lanes, 0, i);
+            for (uint64_t i = 3 * IDS; i < 4 * IDS && round > 0; i++)
+                expect_duplicate(lanes, 0, i);
+            for (uint64_t i = IDS; i < 2 * IDS && bits > 40; i++)
+                expect_new(lanes, 0, i);
+        }
+        lanes_free(lanes);
+    }
+}
+
+static void what_is_pending_goes_with_its_lane(void **state)
+{
+    (void)state;
+    struct lanes *lanes = lanes_new(1 << 24);
+    uint32_t index;
+    given_lane(lanes, 0, 0, 10);
+    given_place(lanes, 0, 1);
+    assert_int_equal(add(lanes, 0, 10, meaning_number(10), &index), SEEN_NEW);
+    lane_drop(lanes, 0);
+    lanes_keep_pending(lanes);
+    assert_int_equal(lane_length(lanes, 0), 0);
+    given_lane(lanes, 0, 0, 10);
+    expect_new(lanes, 0, 10);
     lanes_free(lanes);
 }
 
@@ -308,6 +429,9 @@ int main(void)
         cmocka_unit_test(a_million_ids_are_found_at_24_bytes_each_at_most),
         cmocka_unit_test(another_meaning_gives_the_record_to_read),
         cmocka_unit_test(ids_that_look_alike_are_told_apart_by_their_records),
+        cmocka_unit_test(new_ids_are_pending_until_they_are_kept),
+        cmocka_unit_test(forgotten_ids_leave_the_lane_as_it_was),
+        cmocka_unit_test(what_is_pending_goes_with_its_lane),
         cmocka_unit_test(lanes_touched_longest_ago_are_let_go),
         cmocka_unit_test(growing_lets_go_of_what_is_not_needed),
         cmocka_unit_test(a_lane_without_memory_stays_as_it_was),
