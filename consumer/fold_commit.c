@@ -83,22 +83,27 @@ struct window_end {
     struct partition *partition;
     int64_t position;
     struct last_record last;
+    const struct source_record *record; /* the last one, when it is in the window */
 };
 
 /* Where each partition stands after the window: the last item of each. At most one entry a partition. */
-static size_t window_ends(const struct fold *fold, const struct batch *batch, struct window_end *ends, size_t most)
+static size_t window_ends(struct fold *fold, const struct batch *batch, struct window_end *ends)
 {
-    (void)fold;
     size_t count = 0;
+    fold->window++;
     for (size_t i = batch->high; i-- > batch->low;) {
         const struct item *item = &batch->items[i];
+        struct partition *partition = item->partition;
         if (item->kind == ITEM_NOTHING)
             continue;
-        bool known = false;
-        for (size_t j = 0; j < count && !known; j++)
-            known = ends[j].partition == item->partition;
-        if (!known && count < most)
-            ends[count++] = (struct window_end){item->partition, item->position_after, item->last};
+        if (partition->window != fold->window) {
+            partition->window = fold->window;
+            partition->window_end = (uint32_t)count;
+            ends[count++] = (struct window_end){partition, item->position_after, item->last, NULL};
+        }
+        struct window_end *end = &ends[partition->window_end];
+        if (!end->record && batch->records[i].kind == RECORD_MESSAGE && batch->records[i].offset == end->last.offset)
+            end->record = &batch->records[i];
     }
     return count;
 }
@@ -106,21 +111,13 @@ static size_t window_ends(const struct fold *fold, const struct batch *batch, st
 static void add_partitions(struct fold *fold, const struct batch *batch)
 {
     static __thread struct window_end ends[EVENT_TYPES * PARTITIONS_MOST];
-    size_t count = window_ends(fold, batch, ends, sizeof ends / sizeof *ends);
+    size_t count = window_ends(fold, batch, ends);
     number_value(fold, (int64_t)count);
     for (size_t i = 0; i < count; i++) {
         char last[LAST_RECORD_TEXT_SIZE] = "";
-        struct last_record record = ends[i].last;
-        if (record.offset >= 0 && record.offset != ends[i].partition->last.offset) {
-            for (size_t j = batch->high; j-- > batch->low;) {
-                const struct source_record *source = &batch->records[j];
-                if (batch->items[j].partition == ends[i].partition && source->kind == RECORD_MESSAGE &&
-                    source->offset == record.offset) {
-                    record.crc = record_crc(source->value);
-                    break;
-                }
-            }
-            last_record_format(&record, last);
+        if (ends[i].record) {
+            ends[i].last.crc = record_crc(ends[i].record->value);
+            last_record_format(&ends[i].last, last);
         }
         text_value(fold, ends[i].partition->field);
         number_value(fold, ends[i].partition->position);

@@ -49,6 +49,7 @@ struct fold {
     int64_t newest_ms;
 
     /* The commit's arguments. */
+    uint64_t window; /* its number */
     struct buffer text;
     const char **values;
     size_t *sizes, *offsets;

@@ -42,6 +42,8 @@ struct partition {
     int64_t schema_id;        /* WAITING: the schema id that must be known first; -1 = none */
     bool told;                /* WAITING, HALTED: the reason has been told */
     char reason[768];         /* WAITING, HALTED: a sentence that says what to do */
+    uint64_t window;          /* the fold's: the window whose ends have been looked for, */
+    uint32_t window_end;      /* and where this partition is among them */
 };
 
 void partition_init(struct partition *partition, const char *city, enum event_type type, int32_t id);
