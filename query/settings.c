@@ -35,3 +35,40 @@ const struct command query_command_print = {
              "Colour is used on a terminal only, and not when NO_COLOR is set.\n\n"
              "Exit status: 0 printed, or --watch ended by a signal; 1 Redis can't be read; 2 wrong usage or configuration.",
 };
+
+#undef AT
+#define AT(field) offsetof(struct serve_options, field)
+
+static const struct setting serve_settings[] = {
+    {.name = "listen", .kind = SETTING_ADDRESS, .offset = AT(listen), .placeholder = "ADDR:PORT", .required = true,
+     .help = "Serve HTTP there; port 0 picks a free one, which is logged. TLS is a proxy's work."},
+    {.name = "agencies", .kind = SETTING_TEXT, .offset = AT(agencies), .placeholder = "CSV",
+     .help = "Names of the agencies: a CSV with the header id,vi,en, such as data/haiphong-agencies.csv."},
+    {.name = "allow-origin", .kind = SETTING_LIST, .offset = AT(origins), .placeholder = "ORIGIN",
+     .help = "Pages of this origin may read by script (CORS), once for each; without: every page may, since all is public."},
+    {.name = "management", .kind = SETTING_ADDRESS, .offset = AT(management), .placeholder = "ADDR:PORT",
+     .help = "Serve /healthz, /readyz and /metrics there; port 0 picks a free one, which is logged."},
+    {.name = "threads", .kind = SETTING_NUMBER, .offset = AT(threads), .placeholder = "N", .default_text = "1", .least = 1,
+     .most = 64, .help = "Threads that answer requests."},
+    {.name = "streams", .kind = SETTING_NUMBER, .offset = AT(streams), .placeholder = "N", .default_text = "10000", .least = 1,
+     .most = 200000, .help = "Most clients of /v1/stream at once; each takes a file and about 10 KiB."},
+    {.name = "per-address", .kind = SETTING_NUMBER, .offset = AT(per_address), .placeholder = "N", .default_text = "0",
+     .least = 0, .most = 200000,
+     .help = "Most connections of one address; 0 for no limit, as behind a proxy, where all come from its address."},
+    {.name = "interval", .kind = SETTING_DURATION, .offset = AT(interval_ms), .placeholder = "TIME", .default_text = "100ms",
+     .least = 100, .most = 60000, .help = "How often Redis is asked for a new version; updates come at most as often."},
+    {0},
+};
+
+static const struct setting *const serve_tables[] = {common_settings, serve_settings, NULL};
+
+const struct command query_command_serve = {
+    .program = "citytotals-query",
+    .name = "serve",
+    .summary = "Serve the totals, their history, changes and a live stream over HTTP until stopped.",
+    .tables = serve_tables,
+    .options_size = sizeof(struct serve_options),
+    .notes = "The paths are described at /openapi.json. With --brokers the lag is told too.\n"
+             "While Redis is away what was read last is served, marked stale, and /readyz says 503.\n\n"
+             "Exit status: 0 stopped by SIGTERM or SIGINT; 1 failed at run time; 2 wrong usage or configuration.",
+};

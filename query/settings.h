@@ -17,4 +17,12 @@ struct print_options {
 };
 extern const struct command query_command_print;
 
+struct serve_options {
+    struct common_options common; /* first, as above */
+    const char *listen, *management, *agencies;
+    struct setting_list origins;
+    int64_t threads, streams, per_address, interval_ms;
+};
+extern const struct command query_command_serve;
+
 #endif

@@ -13,6 +13,9 @@ void snapshot_free(struct snapshot *snapshot)
 {
     for (int hash = 0; hash < SNAPSHOT_HASHES; hash++)
         free(snapshot->hashes[hash].cells);
+    for (size_t i = 0; i < snapshot->change_count; i++)
+        free(snapshot->changes[i].fields.cells);
+    free(snapshot->changes);
     if (snapshot->reply)
         freeReplyObject(snapshot->reply);
     *snapshot = (struct snapshot){0};
@@ -34,19 +37,37 @@ static struct slice slice_of_reply(const redisReply *reply)
     return (struct slice){reply->str, reply->len};
 }
 
-static int take_cells(const redisReply *reply, enum snapshot_hash hash, struct snapshot *snapshot, struct error *error)
+static int take_cells(const redisReply *reply, const char *what, struct snapshot_cells *cells, struct error *error)
 {
-    struct snapshot_cells *cells = &snapshot->hashes[hash];
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements % 2 != 0 || cells->cells)
-        return unexpected(snapshot_hash_suffix(hash), error);
+        return unexpected(what, error);
     cells->cells = calloc(reply->elements / 2 + 1, sizeof *cells->cells);
     if (!cells->cells)
         return error_set(error, ERROR_MEMORY, "out of memory");
     for (size_t i = 0; i < reply->elements; i += 2) {
         if (!is_text(reply->element[i]) || !is_text(reply->element[i + 1]))
-            return unexpected(snapshot_hash_suffix(hash), error);
+            return unexpected(what, error);
         cells->cells[cells->count++] =
             (struct snapshot_cell){slice_of_reply(reply->element[i]), slice_of_reply(reply->element[i + 1])};
+    }
+    return 0;
+}
+
+static int take_changes(const redisReply *reply, struct snapshot *snapshot, struct error *error)
+{
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements % 2 != 0 || snapshot->changes)
+        return unexpected("changes", error);
+    snapshot->changes = calloc(reply->elements / 2 + 1, sizeof *snapshot->changes);
+    if (!snapshot->changes)
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    for (size_t i = 0; i < reply->elements; i += 2) {
+        struct snapshot_change *change = &snapshot->changes[snapshot->change_count++];
+        if (!is_text(reply->element[i]))
+            return unexpected("change", error);
+        change->id = slice_of_reply(reply->element[i]);
+        int result = take_cells(reply->element[i + 1], "change", &change->fields, error);
+        if (result < 0)
+            return result;
     }
     return 0;
 }
@@ -74,7 +95,9 @@ static int take_pair(const redisReply *name, const redisReply *value, struct sna
         return take_visitors(value, &snapshot->visitors, error);
     for (int hash = 0; hash < SNAPSHOT_HASHES; hash++)
         if (slice_equal(called, slice_of(snapshot_hash_suffix((enum snapshot_hash)hash))))
-            return take_cells(value, (enum snapshot_hash)hash, snapshot, error);
+            return take_cells(value, snapshot_hash_suffix((enum snapshot_hash)hash), &snapshot->hashes[hash], error);
+    if (slice_equal(called, slice_of("changes")))
+        return take_changes(value, snapshot, error);
     if (slice_equal(called, slice_of("epoch")) && is_text(value)) {
         snapshot->epoch = slice_of_reply(value);
     } else if (slice_equal(called, slice_of("now_ms"))) {
@@ -116,13 +139,15 @@ int snapshot_read(struct redis *redis, const char *city, unsigned hashes, struct
                   struct error *error)
 {
     char key[REDIS_KEY_SIZE];
-    const char *argv[4 + SNAPSHOT_HASHES] = {"FCALL_RO", citytotals_function_snapshot, "1",
+    const char *argv[5 + SNAPSHOT_HASHES] = {"FCALL_RO", citytotals_function_snapshot, "1",
                                              redis_key(key, city, snapshot_hash_suffix(SNAPSHOT_TOTALS))};
-    size_t sizes[4 + SNAPSHOT_HASHES];
+    size_t sizes[5 + SNAPSHOT_HASHES];
     int argc = 4;
     for (int hash = SNAPSHOT_HASHES_ALWAYS; hash < SNAPSHOT_HASHES; hash++)
         if (hashes & 1u << hash)
             argv[argc++] = snapshot_hash_suffix((enum snapshot_hash)hash);
+    if (hashes & SNAPSHOT_CHANGES)
+        argv[argc++] = "changes";
     for (int i = 0; i < argc; i++)
         sizes[i] = strlen(argv[i]);
 

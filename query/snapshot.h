@@ -12,7 +12,10 @@
     X(SNAPSHOT_HEADCOUNT_BY_DAY, "headcount:by-day")       \
     X(SNAPSHOT_UNITS_BY_DAY, "units:by-day")               \
     X(SNAPSHOT_PILOTS, "pilots")                           \
-    X(SNAPSHOT_PILOTS_BY_DAY, "pilots:by-day")
+    X(SNAPSHOT_PILOTS_BY_DAY, "pilots:by-day")             \
+    X(SNAPSHOT_AGENCY_BASELINE, "headcount:baseline")      \
+    X(SNAPSHOT_AGENCY_CURRENT, "headcount:current")        \
+    X(SNAPSHOT_VISITS_BY_DAY, "visits:by-day")
 enum snapshot_hash {
 #define X(symbol, suffix) symbol,
     SNAPSHOT_HASH_TABLE(X)
@@ -30,6 +33,12 @@ struct snapshot_cells {
     size_t count;
 };
 
+/* One of the latest organisational events, as the consumer wrote it. */
+struct snapshot_change {
+    struct slice id; /* "<version>-<number>" */
+    struct snapshot_cells fields;
+};
+
 struct visitors {
     int64_t online, today, this_week, all, today_visitors;
 };
@@ -39,6 +48,8 @@ struct snapshot {
     int64_t now_ms;     /* Redis's clock */
     struct visitors visitors;
     struct snapshot_cells hashes[SNAPSHOT_HASHES]; /* those asked for; the rest are empty */
+    struct snapshot_change *changes; /* newest first, where asked for */
+    size_t change_count;
     void *reply;                                   /* owns the bytes; NULL in tests */
 };
 
@@ -50,8 +61,11 @@ const char *snapshot_hash_suffix(enum snapshot_hash hash);
 #define SNAPSHOT_FOR_DATE \
     (1u << SNAPSHOT_HEADCOUNT_BY_DAY | 1u << SNAPSHOT_UNITS_BY_DAY | 1u << SNAPSHOT_PILOTS_BY_DAY)
 
+#define SNAPSHOT_CHANGES (1u << SNAPSHOT_HASHES)
+#define SNAPSHOT_EVERYTHING ((1u << (SNAPSHOT_HASHES + 1)) - 1)
+
 struct redis;
-/* Reads `city` in one call, with the hashes whose bits are set in `hashes` besides totals and offsets. Loads the read
+/* Reads `city` in one call, with the hashes whose bits are set in `hashes` besides totals and offsets, and SNAPSHOT_CHANGES. Loads the read
  * Function when it is missing. On success *ret_snapshot is to be freed by snapshot_free. ERROR_REDIS with class RETRY when Redis is
  * away; FATAL when it can't be read as it is. */
 int snapshot_read(struct redis *redis, const char *city, unsigned hashes, struct snapshot *ret_snapshot,

@@ -77,7 +77,7 @@ static const char *category_at(size_t i)
     return unit_category_name((enum unit_category)i);
 }
 
-static void finish_headcount(struct headcount *headcount)
+void headcount_finish(struct headcount *headcount)
 {
     headcount->reduction = headcount->baseline - headcount->current;
     percent_format(headcount->reduction, headcount->baseline, headcount->percent);
@@ -302,9 +302,9 @@ int totals_make(const struct snapshot *snapshot, const char *city, int32_t as_of
         totals_free(&totals);
         return result;
     }
-    finish_headcount(&totals.headcount);
+    headcount_finish(&totals.headcount);
     for (int i = 0; i < SECTORS; i++)
-        finish_headcount(&totals.by_sector[i]);
+        headcount_finish(&totals.by_sector[i]);
     totals.target_met = target_is_met(totals.headcount.reduction, totals.headcount.baseline);
     for (int i = 0; i < CATEGORIES; i++) {
         struct units *units = &totals.units[i];

@@ -82,6 +82,18 @@ int counter_find(const struct snapshot *snapshot, enum snapshot_hash hash, const
 int cell_refuse(const char *city, enum snapshot_hash hash, struct slice field, struct slice value, const char *allowed,
                 struct error *error);
 
+/* "as_of":{…}, as every answer carries it. */
+void totals_as_of_json(const struct totals *totals, struct buffer *out);
+/* "visitors":{…} */
+void totals_visitors_json(const struct totals *totals, struct buffer *out);
+void totals_units_json(const struct totals *totals, struct buffer *out);
+void totals_pilots_json(const struct totals *totals, struct buffer *out);
+/* The keys of one headcount, without braces. */
+void headcount_json(const struct headcount *headcount, struct buffer *out);
+/* "headcount":{…} */
+void totals_headcount_json(const struct totals *totals, struct buffer *out);
+/* Sets reduction and percent from baseline and current. */
+void headcount_finish(struct headcount *headcount);
 #define TOTALS_JSON_MOST (16u << 20)
 /* One line of JSON with an end of line; keys in the public order. ERROR_LIMIT when it does not fit `out`. */
 int totals_json(const struct totals *totals, struct buffer *out, struct error *error);

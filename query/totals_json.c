@@ -20,14 +20,14 @@ static void text_or_null(struct buffer *out, const char *key, const char *text)
         buffer_printf(out, "\"%s\":null", key);
 }
 
-static void headcount(struct buffer *out, const struct headcount *headcount)
+void headcount_json(const struct headcount *headcount, struct buffer *out)
 {
     buffer_printf(out, "\"baseline\":%" PRId64 ",\"current\":%" PRId64 ",\"reduction\":%" PRId64 ",", headcount->baseline,
                   headcount->current, headcount->reduction);
     text_or_null(out, "reduction_percent", headcount->percent);
 }
 
-static void as_of(struct buffer *out, const struct totals *totals)
+void totals_as_of_json(const struct totals *totals, struct buffer *out)
 {
     char updated_at[TIMESTAMP_TEXT_SIZE] = "", read_at[TIMESTAMP_TEXT_SIZE], date[DATE_TEXT_SIZE] = "";
     if (totals->has_updated_at)
@@ -43,7 +43,7 @@ static void as_of(struct buffer *out, const struct totals *totals)
     buffer_printf(out, ",\"stale\":%s}", totals->stale ? "true" : "false");
 }
 
-static void units(struct buffer *out, const struct totals *totals)
+void totals_units_json(const struct totals *totals, struct buffer *out)
 {
     buffer_text_append(out, "\"units\":{");
     for (int i = 0; i < CATEGORIES; i++) {
@@ -58,7 +58,7 @@ static void units(struct buffer *out, const struct totals *totals)
     buffer_text_append(out, "}");
 }
 
-static void pilots(struct buffer *out, const struct totals *totals)
+void totals_pilots_json(const struct totals *totals, struct buffer *out)
 {
     buffer_printf(out, "\"pilots\":{\"models\":%zu,\"districts\":%zu,\"pairs\":[", totals->models, totals->districts);
     for (size_t i = 0; i < totals->pilot_count; i++)
@@ -67,7 +67,7 @@ static void pilots(struct buffer *out, const struct totals *totals)
     buffer_text_append(out, "]}");
 }
 
-static void visitors(struct buffer *out, const struct totals *totals)
+void totals_visitors_json(const struct totals *totals, struct buffer *out)
 {
     const struct visitors *visitors = &totals->visitors;
     if (totals->by_date)
@@ -79,27 +79,34 @@ static void visitors(struct buffer *out, const struct totals *totals)
                       visitors->online, visitors->today, visitors->this_week, visitors->all, visitors->today_visitors);
 }
 
-int totals_json(const struct totals *totals, struct buffer *out, struct error *error)
+void totals_headcount_json(const struct totals *totals, struct buffer *out)
 {
-    buffer_printf(out, "{\"city\":\"%s\",", totals->city);
-    as_of(out, totals);
-    buffer_text_append(out, ",\"headcount\":{");
-    headcount(out, &totals->headcount);
+    buffer_text_append(out, "\"headcount\":{");
+    headcount_json(&totals->headcount, out);
     buffer_printf(out, ",\"target_percent\":\"%d\",\"target_date\":\"" TARGET_DATE "\",\"target_met\":%s,", TARGET_PERCENT,
                   totals->target_met ? "true" : "false");
     number_or_null(out, "effective_later", !totals->by_date, totals->effective_later);
     buffer_text_append(out, ",\"by_sector\":{");
     for (int i = 0; i < SECTORS; i++) {
         buffer_printf(out, "%s\"%s\":{", i ? "," : "", sector_name((enum sector)i));
-        headcount(out, &totals->by_sector[i]);
+        headcount_json(&totals->by_sector[i], out);
         buffer_text_append(out, "}");
     }
-    buffer_text_append(out, "}},");
-    units(out, totals);
+    buffer_text_append(out, "}}");
+}
+
+int totals_json(const struct totals *totals, struct buffer *out, struct error *error)
+{
+    buffer_printf(out, "{\"city\":\"%s\",", totals->city);
+    totals_as_of_json(totals, out);
     buffer_text_append(out, ",");
-    pilots(out, totals);
+    totals_headcount_json(totals, out);
     buffer_text_append(out, ",");
-    visitors(out, totals);
+    totals_units_json(totals, out);
+    buffer_text_append(out, ",");
+    totals_pilots_json(totals, out);
+    buffer_text_append(out, ",");
+    totals_visitors_json(totals, out);
     buffer_text_append(out, ",");
     number_or_null(out, "events", !totals->by_date, totals->events);
     buffer_text_append(out, ",");

@@ -13,6 +13,7 @@ local LANE_MOST = 536870904 -- Redis holds at most 512 MiB in a string
 local LANES = 64
 local RECORD = 24 -- bytes of one record of a lane
 local CHANGE_MOST = 100 -- strings of one entry of `changes`
+local CHANGES_MOST = 1100 -- entries that a snapshot gives; the stream is cut near 1,000
 local DAY = 86400000
 local CITY_OFFSET = 25200000 -- UTC+7
 local HASHES = {
@@ -506,7 +507,19 @@ local function whole(key)
   return cells
 end
 
--- snapshot (read only): ARGV suffixes of hashes. One consistent view, as name, value, name, value, …
+-- The newest entries of the changes stream, newest first, as id, {field, value, …}, …
+local function latest_changes(key)
+  local entries = redis.pcall('XREVRANGE', key, '+', '-', 'COUNT', CHANGES_MOST)
+  if entries.err then return nil, 'key ' .. key .. ': ' .. entries.err end
+  local answer = {}
+  for i = 1, #entries do
+    answer[2 * i - 1] = entries[i][1]
+    answer[2 * i] = entries[i][2]
+  end
+  return answer
+end
+
+-- snapshot (read only): ARGV suffixes of hashes, or `changes`. One consistent view, as name, value, name, value, …
 local function snapshot(keys, args)
   local p = prefix(keys)
   local time = redis.call('TIME')
@@ -516,7 +529,8 @@ local function snapshot(keys, args)
   for i = 1, #args do names[2 + i] = args[i] end
   local answer = { 'epoch', redis.call('HGET', p .. 'meta', 'epoch') or '', 'now_ms', text(now) }
   for i = 1, #names do
-    local cells, sentence = whole(p .. names[i])
+    local read = names[i] == 'changes' and latest_changes or whole
+    local cells, sentence = read(p .. names[i])
     if not cells then return corrupt(sentence) end
     answer[#answer + 1] = names[i]
     answer[#answer + 1] = cells

@@ -6,12 +6,14 @@
 #include "consumer/consumer_metrics.h"
 #include "consumer/settings.h"
 #include "producer/settings.h"
+#include "query/query_metrics.h"
 #include "query/settings.h"
 
 int main(int argc, char **argv)
 {
     static const struct command *const commands[] = {&producer_command_send, &producer_command_schemas, &producer_command_token,
-                                                     &consumer_command_run, &consumer_command_verify, &query_command_print};
+                                                     &consumer_command_run, &consumer_command_verify, &query_command_print,
+                                                     &query_command_serve};
     if (argc == 2 && strcmp(argv[1], "configuration") == 0) {
         settings_document(stdout, commands, sizeof commands / sizeof *commands);
         return 0;
@@ -20,6 +22,7 @@ int main(int argc, char **argv)
         printf("# Metrics\n\nGenerated from the metrics tables by `./dev docs`. Served at `/metrics` of the "
                "`--management` listener.\n\n");
         metrics_document(stdout, "citytotals-consumer", consumer_metrics, CONSUMER_METRICS);
+        metrics_document(stdout, "citytotals-query", query_metrics, QUERY_METRICS);
         return 0;
     }
     fprintf(stderr, "Usage: document configuration|metrics\n");

@@ -1,0 +1,353 @@
+/* `citytotals-query serve`: reads each state once from Redis and shares it with every client over HTTP. */
+#include "query/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/management.h"
+#include "base/redis.h"
+#include "query/query_metrics.h"
+#include "query/serve_state.h"
+
+enum {
+    CONNECT_MS = 2000,
+    COMMAND_MS = 5000,
+    HEARTBEAT_MS = 15000,
+    RENDER_MS = 1000,      /* the time of reading is at most this old */
+    AWAY_PAUSE_MS = 500,   /* between attempts while Redis is away */
+    READ_SHARE = 10,       /* reading whole snapshots takes at most this part of the time */
+    STUCK_AFTER_MS = 60000,
+    GRACE_MS = 5000,
+    OTHER_CONNECTIONS = 1024, /* beside the streams */
+    OTHER_FILES = 64,
+    CONNECTION_MEMORY = 8 * 1024, /* ten thousand streams keep theirs */
+};
+
+struct loop {
+    struct serve serve;
+    struct redis *redis;
+    struct http_server *server;
+    struct management *management;
+    struct lag_watch *lag_watch;
+    struct health health;
+    struct shared_figures *figures; /* the latest; NULL at first */
+    struct totals totals;           /* of the latest reading; its pilots belong to the figures */
+    int64_t read_ms, rendered_ms, beat_ms, next_whole_ms; /* on the monotonic clock */
+    bool away;
+    char said[ERROR_TEXT_SIZE]; /* why, as it was logged */
+    char published[ETAG_SIZE];
+    bool published_stale;
+};
+
+static volatile sig_atomic_t stop_signal;
+static volatile int redis_socket = -1;
+static int wake_pipe[2] = {-1, -1};
+
+static void on_signal(int number)
+{
+    int saved = errno;
+    stop_signal = number;
+    if (redis_socket >= 0)
+        shutdown(redis_socket, SHUT_RDWR);
+    ssize_t ignored = write(wake_pipe[1], "", 1);
+    (void)ignored;
+    errno = saved;
+}
+
+static int redis_open(struct loop *loop, struct error *error)
+{
+    const struct common_options *common = &loop->serve.options.common;
+    char key[REDIS_KEY_SIZE];
+    if (loop->redis)
+        return 0;
+    redis_key(key, common->city, snapshot_hash_suffix(SNAPSHOT_TOTALS));
+    return redis_connect(&(struct redis_options){.url = common->redis,
+                                                 .route_key = key,
+                                                 .connect_timeout_ms = CONNECT_MS,
+                                                 .command_timeout_ms = COMMAND_MS,
+                                                 .socket = &redis_socket},
+                         &loop->redis, error);
+}
+
+/* Does what Redis says now differ from the figures that we have? */
+static int is_new(const struct loop *loop, const struct snapshot *now, bool *ret_new, struct error *error)
+{
+    int64_t version;
+    int result = counter_find(now, SNAPSHOT_TOTALS, loop->serve.options.common.city, "version", &version, NULL, error);
+    if (result < 0)
+        return result;
+    *ret_new = true;
+    if (!loop->figures)
+        return 0;
+    const struct figures *figures = &loop->figures->figures;
+    *ret_new = version != figures->totals.version || !slice_equal(now->epoch, figures->snapshot.epoch) ||
+               date_in_city(now->now_ms) != date_in_city(figures->snapshot.now_ms); /* "later than today" moves at midnight */
+    return 0;
+}
+
+static int read_whole(struct loop *loop, struct error *error)
+{
+    const char *city = loop->serve.options.common.city;
+    struct snapshot snapshot = {0};
+    int64_t began = clock_monotonic_ms();
+    int result = snapshot_read(loop->redis, city, SNAPSHOT_EVERYTHING, &snapshot, error);
+    if (result < 0)
+        return result;
+    struct shared_figures *shared = calloc(1, sizeof *shared);
+    result = shared ? figures_make(&snapshot, city, loop->serve.names, &shared->figures, error)
+                    : error_set(error, ERROR_MEMORY, "out of memory");
+    snapshot_free(&snapshot);
+    if (result < 0) {
+        free(shared);
+        return result;
+    }
+    atomic_init(&shared->references, 1);
+    shared_figures_unref(loop->figures);
+    loop->figures = shared;
+    loop->totals = shared->figures.totals;
+    metrics_add(loop->serve.metrics, M_SNAPSHOTS, NULL, 1);
+    loop->next_whole_ms = clock_monotonic_ms() + (clock_monotonic_ms() - began) * READ_SHARE;
+    return 0;
+}
+
+/* One look at Redis: the few figures that move by themselves each time, everything when the version is new. */
+static int look(struct loop *loop, bool *ret_changed, struct error *error)
+{
+    struct snapshot now = {0};
+    bool new = false;
+    int result = redis_open(loop, error);
+    if (result >= 0)
+        result = snapshot_read(loop->redis, loop->serve.options.common.city, 0, &now, error);
+    if (result >= 0)
+        result = is_new(loop, &now, &new, error);
+    if (result >= 0 && new && clock_monotonic_ms() >= loop->next_whole_ms) {
+        result = read_whole(loop, error);
+        *ret_changed = result >= 0;
+    } else if (result >= 0 && loop->figures && !new) {
+        *ret_changed = memcmp(&loop->totals.visitors, &now.visitors, sizeof now.visitors) != 0;
+        loop->totals.visitors = now.visitors;
+        loop->totals.read_at_ms = now.now_ms;
+    }
+    snapshot_free(&now);
+    if (result < 0)
+        loop->redis = redis_free(loop->redis);
+    else
+        loop->read_ms = clock_monotonic_ms();
+    return result;
+}
+
+static void ready(struct loop *loop, const char *reason)
+{
+    atomic_store(&loop->health.reason, reason);
+    atomic_store(&loop->health.ready, reason == NULL);
+}
+
+static void tell_trouble(struct loop *loop, const struct error *error)
+{
+    metrics_add(loop->serve.metrics, M_REDIS_ERRORS, NULL, 1);
+    if (strcmp(loop->said, error->text) != 0)
+        log_warning("%s; %s", error->text, loop->figures ? "serving what was read last, marked stale" : "trying again");
+    snprintf(loop->said, sizeof loop->said, "%s", error->text);
+    ready(loop, error->class == ERROR_CLASS_RETRY ? "redis is away" : "redis can't be read as it is");
+}
+
+static void publish(struct loop *loop, const struct view *view)
+{
+    struct buffer text = BUFFER_BOUNDED(TOTALS_JSON_MOST);
+    const struct document *document = &view->documents[VIEW_TOTALS];
+    if (strcmp(document->etag, loop->published) == 0 && loop->totals.stale == loop->published_stale)
+        return;
+    char id[HUB_ID_SIZE];
+    const struct slice epoch = loop->figures->figures.snapshot.epoch;
+    snprintf(id, sizeof id, "%.*s-%" PRId64, (int)(epoch.size < 48 ? epoch.size : 48), epoch.data, loop->totals.version);
+    if (totals_json(&loop->totals, &text, NULL) >= 0 &&
+        hub_publish(loop->serve.hub, id, (struct slice){text.data, text.size - 1})) {
+        snprintf(loop->published, sizeof loop->published, "%s", document->etag);
+        loop->published_stale = loop->totals.stale;
+        metrics_add(loop->serve.metrics, M_MESSAGES, NULL, 1);
+        http_streams_wake(loop->server);
+    }
+    buffer_free(&text);
+}
+
+/* The documents of what is known now, in place of those before. */
+static void show(struct loop *loop, bool changed)
+{
+    struct serve *serve = &loop->serve;
+    int64_t now = clock_monotonic_ms(), lag = atomic_load(&serve->lag);
+    bool stale = loop->away, other = changed || stale != loop->totals.stale || lag != (loop->totals.has_lag ? loop->totals.lag : -1);
+    if (!loop->figures || (!other && now - loop->rendered_ms < RENDER_MS))
+        return;
+    loop->totals.stale = stale;
+    loop->totals.has_lag = lag >= 0;
+    loop->totals.lag = lag < 0 ? 0 : lag;
+    struct view *view = view_new(shared_figures_ref(loop->figures), &loop->totals, stale ? now - loop->read_ms + 1 : 0);
+    if (!view) {
+        log_error("out of memory; the documents stay as they are");
+        return;
+    }
+    loop->rendered_ms = now;
+    pthread_mutex_lock(&serve->lock);
+    struct view *old = serve->view;
+    serve->view = view_ref(view);
+    pthread_mutex_unlock(&serve->lock);
+    view_unref(old);
+    publish(loop, view);
+    view_unref(view);
+}
+
+static void turn(struct loop *loop)
+{
+    struct error error = {0};
+    bool changed = false;
+    int result = look(loop, &changed, &error);
+    if (result < 0 && !stop_signal) /* a connection that had gone is tried once more before anybody hears of it */
+        result = look(loop, &changed, &error);
+    if (stop_signal)
+        return;
+    loop->away = result < 0;
+    if (result < 0) {
+        tell_trouble(loop, &error);
+    } else {
+        if (loop->said[0])
+            log_info("redis can be read again");
+        loop->said[0] = '\0';
+        if (loop->figures)
+            ready(loop, NULL);
+    }
+    show(loop, changed);
+    int64_t now = clock_monotonic_ms();
+    atomic_store(&loop->health.turned_at_ms, now);
+    if (now - loop->beat_ms >= HEARTBEAT_MS) {
+        loop->beat_ms = now;
+        hub_beat(loop->serve.hub);
+        http_streams_wake(loop->server);
+    }
+    metrics_set(loop->serve.metrics, M_STREAMS, NULL, (int64_t)hub_clients(loop->serve.hub));
+    metrics_set(loop->serve.metrics, M_CONNECTIONS, NULL, (int64_t)http_connections(loop->server));
+    metrics_set(loop->serve.metrics, M_STATE_VERSION, NULL, loop->totals.version);
+    metrics_set(loop->serve.metrics, M_STALE_MS, NULL, loop->away ? now - loop->read_ms : 0);
+}
+
+/* Each stream needs a file; the soft limit is often lower than what the system grants. */
+static int allow_files(int64_t streams, struct error *error)
+{
+    struct rlimit limit;
+    rlim_t need = (rlim_t)streams + OTHER_CONNECTIONS + OTHER_FILES;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
+        return 0;
+    if (limit.rlim_max < need)
+        return error_set(error, ERROR_CONFIG,
+                         "streams is %" PRId64 ", and this process may open only %ju files; allowed: --streams %jd, or a higher "
+                         "limit (ulimit -n)",
+                         streams, (uintmax_t)limit.rlim_max, (intmax_t)limit.rlim_max - OTHER_CONNECTIONS - OTHER_FILES);
+    limit.rlim_cur = need;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return error_set(error, ERROR_IO, "raise the limit of open files: %s", strerror(errno));
+    return 0;
+}
+
+static int start(struct loop *loop, struct error *error)
+{
+    struct serve *serve = &loop->serve;
+    const struct serve_options *options = &serve->options;
+    static const char *every[] = {"*"};
+    int result = 0;
+    serve->metrics = metrics_new(query_metrics, QUERY_METRICS);
+    serve->hub = hub_new();
+    if (!serve->metrics || !serve->hub)
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    if ((result = redis_url_check(options->common.redis, error)) < 0 || (result = allow_files(options->streams, error)) < 0 ||
+        (options->agencies && (result = names_read(options->agencies, &serve->names, error)) < 0) ||
+        (result = serve_routes_make(serve, error)) < 0)
+        return result;
+    loop->health.stuck_after_ms = STUCK_AFTER_MS;
+    atomic_store(&loop->health.turned_at_ms, clock_monotonic_ms());
+    ready(loop, "starting");
+    if (options->management &&
+        (result = management_start(options->management, &loop->health, serve->metrics, &loop->management, error)) < 0)
+        return result;
+    if (options->common.brokers && (result = lag_watch_start(serve, &loop->lag_watch, error)) < 0)
+        return result;
+    return http_start(&(struct http_options){.name = "http",
+                                             .address = options->listen,
+                                             .routes = serve->routes,
+                                             .context = serve,
+                                             .origins = options->origins.count ? options->origins
+                                                                               : (struct setting_list){every, 1},
+                                             .allow_headers = "Last-Event-ID, If-None-Match",
+                                             .answered = serve_answered,
+                                             .threads = (unsigned)options->threads,
+                                             .connections_most = (unsigned)options->streams + OTHER_CONNECTIONS,
+                                             .per_address_most = (unsigned)options->per_address,
+                                             .connection_memory = CONNECTION_MEMORY,
+                                             .bodies_most = 1},
+                      &loop->server, error);
+}
+
+static int run(struct loop *loop, struct error *error)
+{
+    int result = start(loop, error);
+    if (result < 0)
+        return result;
+    loop->beat_ms = clock_monotonic_ms();
+    while (!stop_signal) {
+        turn(loop);
+        int pause = (int)(loop->away ? AWAY_PAUSE_MS : loop->serve.options.interval_ms);
+        if (!stop_signal)
+            poll(&(struct pollfd){.fd = wake_pipe[0], .events = POLLIN}, 1, pause);
+    }
+    log_info("stopping: %zu streams get a goodbye", hub_clients(loop->serve.hub));
+    ready(loop, "stopping");
+    return 0;
+}
+
+int query_serve(int argc, char **argv)
+{
+    static struct loop loop;
+    struct settings *settings = NULL;
+    struct error error = {0};
+    char **operands;
+    int operand_count;
+    bool done = false;
+    int result = settings_parse(&query_command_serve, argc, argv, &loop.serve.options, &settings, &operands, &operand_count,
+                                &done, &error);
+    if (result < 0 || done)
+        goto finish;
+    log_configure((enum log_level)loop.serve.options.common.log_level, (enum log_format)loop.serve.options.common.log_format);
+    pthread_mutex_init(&loop.serve.lock, NULL);
+    atomic_init(&loop.serve.lag, -1);
+    if (pipe(wake_pipe) < 0 || fcntl(wake_pipe[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(wake_pipe[1], F_SETFL, O_NONBLOCK) < 0) {
+        result = error_set(&error, ERROR_IO, "make a pipe: %s", strerror(errno));
+        goto finish;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal}, NULL);
+    result = run(&loop, &error);
+finish:
+    if (result < 0)
+        log_error("%s", error.text);
+    if (loop.serve.hub)
+        hub_end(loop.serve.hub);
+    loop.server = http_stop(loop.server, GRACE_MS);
+    loop.management = management_stop(loop.management);
+    loop.lag_watch = lag_watch_stop(loop.lag_watch);
+    loop.redis = redis_free(loop.redis);
+    view_unref(loop.serve.view);
+    shared_figures_unref(loop.figures);
+    serve_routes_free(&loop.serve);
+    hub_free(loop.serve.hub);
+    names_free(loop.serve.names);
+    metrics_free(loop.serve.metrics);
+    settings_free(settings);
+    return result < 0 ? error_exit_status(error.code) : 0;
+}

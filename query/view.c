@@ -1,0 +1,247 @@
+/* Views: the documents that every client gets, made once for each state. */
+#include "query/view.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <xxhash.h>
+#include <zlib.h>
+
+enum { GZIP_LEAST = 512, GZIP_WINDOW = 15 + 16, GZIP_LEVEL = 5 };
+
+#define LIVE "public, max-age=1"
+
+struct shared_figures *shared_figures_ref(struct shared_figures *shared)
+{
+    atomic_fetch_add(&shared->references, 1);
+    return shared;
+}
+
+struct shared_figures *shared_figures_unref(struct shared_figures *shared)
+{
+    if (shared && atomic_fetch_sub(&shared->references, 1) == 1) {
+        figures_free(&shared->figures);
+        free(shared);
+    }
+    return NULL;
+}
+
+static bool compress_body(const struct buffer *body, struct buffer *out)
+{
+    z_stream stream = {0};
+    if (deflateInit2(&stream, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return false;
+    size_t most = deflateBound(&stream, body->size);
+    char *data = malloc(most);
+    stream.next_in = (Bytef *)(uintptr_t)body->data;
+    stream.avail_in = (uInt)body->size;
+    stream.next_out = (Bytef *)data;
+    stream.avail_out = (uInt)most;
+    bool ok = data && deflate(&stream, Z_FINISH) == Z_STREAM_END;
+    if (ok)
+        buffer_append(out, data, stream.total_out);
+    deflateEnd(&stream);
+    free(data);
+    return ok && !buffer_failed(out);
+}
+
+static struct http_response *with_validators(struct http_response *response, const struct document *document,
+                                             const char *cache_control, int64_t stale_ms)
+{
+    char seconds[24];
+    response = http_response_header(response, "ETag", document->etag);
+    response = http_response_header(response, "Cache-Control", cache_control);
+    response = http_response_header(response, "Vary", "Accept, Accept-Encoding");
+    snprintf(seconds, sizeof seconds, "%" PRId64, stale_ms / 1000);
+    return stale_ms ? http_response_header(response, "X-Stale-Seconds", seconds) : response;
+}
+
+static bool document_finish(struct document *document, struct buffer *body, struct buffer *gzip, const char *type,
+                            const char *cache_control, int64_t stale_ms)
+{
+    document->unchanged = with_validators(http_response_new(304, NULL, "", 0), document, cache_control, stale_ms);
+    if (gzip->size)
+        document->gzip = with_validators(
+            http_response_header(http_response_take(200, type, gzip), "Content-Encoding", "gzip"), document, cache_control,
+            stale_ms);
+    document->plain = with_validators(http_response_take(200, type, body), document, cache_control, stale_ms);
+    if (document->plain && document->unchanged)
+        return true;
+    document_free(document);
+    return false;
+}
+
+static void set_etag(struct document *document, const void *data, size_t size)
+{
+    snprintf(document->etag, sizeof document->etag, "W/\"%016" PRIx64 "\"", (uint64_t)XXH64(data, size, 0));
+}
+
+bool document_make(const struct rendering *rendering, const struct totals *totals, int64_t stale_ms, struct document *document)
+{
+    struct totals timeless = *totals;
+    struct buffer body = BUFFER_BOUNDED(DOCUMENT_MOST), gzip = BUFFER_BOUNDED(DOCUMENT_MOST);
+    *document = (struct document){0};
+    timeless.read_at_ms = 0;
+    timeless.has_lag = timeless.stale = false;
+    rendering->render(rendering, &timeless, &body);
+    bool ok = !buffer_failed(&body);
+    if (ok)
+        set_etag(document, body.data, body.size);
+    buffer_reset(&body);
+    if (ok)
+        rendering->render(rendering, totals, &body);
+    ok = ok && !buffer_failed(&body);
+    if (ok && body.size >= GZIP_LEAST && !compress_body(&body, &gzip))
+        buffer_reset(&gzip);
+    if (ok)
+        ok = document_finish(document, &body, &gzip, rendering->type, rendering->cache_control ? rendering->cache_control : LIVE,
+                             stale_ms);
+    buffer_free(&body);
+    buffer_free(&gzip);
+    return ok;
+}
+
+bool document_make_static(struct slice body, struct slice gzip, const char *type, const char *cache_control,
+                          struct document *document)
+{
+    struct buffer plain = BUFFER_BOUNDED(DOCUMENT_MOST), packed = BUFFER_BOUNDED(DOCUMENT_MOST);
+    *document = (struct document){0};
+    buffer_slice_append(&plain, body);
+    buffer_slice_append(&packed, gzip);
+    set_etag(document, body.data, body.size);
+    if (!gzip.size && plain.size >= GZIP_LEAST && !compress_body(&plain, &packed))
+        buffer_reset(&packed);
+    bool ok = !buffer_failed(&plain) && document_finish(document, &plain, &packed, type, cache_control, 0);
+    buffer_free(&plain);
+    buffer_free(&packed);
+    return ok;
+}
+
+void document_free(struct document *document)
+{
+    http_response_unref(document->plain);
+    http_response_unref(document->gzip);
+    http_response_unref(document->unchanged);
+    *document = (struct document){0};
+}
+
+/* Does If-None-Match name the validator? Weakly compared, as for GET. */
+static bool is_unchanged(const char *header, const char *etag)
+{
+    if (!header)
+        return false;
+    const char *opaque = etag + 2; /* "…" with its quotes */
+    return strcmp(header, "*") == 0 || strstr(header, opaque);
+}
+
+/* gzip is accepted and not by q=0. */
+static bool takes_gzip(const char *header)
+{
+    const char *found = header ? strstr(header, "gzip") : NULL;
+    if (!found)
+        return false;
+    found += 4;
+    found += strspn(found, " \t");
+    if (*found != ';')
+        return true;
+    const char *q = strstr(found, "q=");
+    const char *end = strchr(found, ',');
+    return !q || (end && q > end) || strtod(q + 2, NULL) > 0;
+}
+
+struct http_response *document_answer(const struct document *document, const struct http_request *request)
+{
+    if (is_unchanged(http_header(request, "If-None-Match"), document->etag))
+        return http_response_ref(document->unchanged);
+    if (document->gzip && takes_gzip(http_header(request, "Accept-Encoding")))
+        return http_response_ref(document->gzip);
+    return http_response_ref(document->plain);
+}
+
+static void render_view(const struct rendering *rendering, const struct totals *totals, struct buffer *out)
+{
+    const struct figures *figures = &rendering->view->shared->figures;
+    static const struct changes_query newest = {
+        .limit = CHANGES_LIMIT_DEFAULT, .before_version = INT64_MAX, .before_number = INT64_MAX};
+    switch ((enum view_document)rendering->kind) {
+    case VIEW_TOTALS:
+        totals_json(totals, out, NULL);
+        break;
+    case VIEW_TOTALS_CSV:
+        totals_csv(totals, out);
+        break;
+    case VIEW_AGENCIES:
+        agencies_json(figures, totals, out);
+        break;
+    case VIEW_AGENCIES_CSV:
+        agencies_csv(figures, out);
+        break;
+    case VIEW_UNITS:
+        units_json(totals, out);
+        break;
+    case VIEW_UNITS_CSV:
+        units_csv(totals, out);
+        break;
+    case VIEW_VISITORS:
+        visitors_json(figures, totals, out);
+        break;
+    case VIEW_VISITORS_CSV:
+        visitors_csv(figures, out);
+        break;
+    case VIEW_CHANGES:
+        changes_json(figures, totals, &newest, out);
+        break;
+    case VIEW_CHANGES_CSV:
+        changes_csv(figures, &newest, out);
+        break;
+    case VIEW_CHANGES_ATOM:
+        changes_atom(figures, totals, out);
+        break;
+    case VIEW_DOCUMENTS:
+        break;
+    }
+}
+
+struct view *view_new(struct shared_figures *shared, const struct totals *totals, int64_t stale_ms)
+{
+    static const char *const types[VIEW_DOCUMENTS] = {
+        [VIEW_TOTALS] = "application/json",   [VIEW_TOTALS_CSV] = "text/csv; charset=utf-8",
+        [VIEW_AGENCIES] = "application/json", [VIEW_AGENCIES_CSV] = "text/csv; charset=utf-8",
+        [VIEW_UNITS] = "application/json",    [VIEW_UNITS_CSV] = "text/csv; charset=utf-8",
+        [VIEW_VISITORS] = "application/json", [VIEW_VISITORS_CSV] = "text/csv; charset=utf-8",
+        [VIEW_CHANGES] = "application/json",  [VIEW_CHANGES_CSV] = "text/csv; charset=utf-8",
+        [VIEW_CHANGES_ATOM] = "application/atom+xml",
+    };
+    struct view *view = calloc(1, sizeof *view);
+    if (!view) {
+        shared_figures_unref(shared);
+        return NULL;
+    }
+    atomic_init(&view->references, 1);
+    view->shared = shared;
+    view->totals = *totals;
+    view->stale_ms = stale_ms;
+    for (int kind = 0; kind < VIEW_DOCUMENTS; kind++)
+        if (!document_make(&(struct rendering){.render = render_view, .type = types[kind], .view = view, .kind = kind}, totals,
+                           stale_ms, &view->documents[kind]))
+            return view_unref(view);
+    return view;
+}
+
+struct view *view_ref(struct view *view)
+{
+    if (view)
+        atomic_fetch_add(&view->references, 1);
+    return view;
+}
+
+struct view *view_unref(struct view *view)
+{
+    if (!view || atomic_fetch_sub(&view->references, 1) > 1)
+        return NULL;
+    for (int kind = 0; kind < VIEW_DOCUMENTS; kind++)
+        document_free(&view->documents[kind]);
+    shared_figures_unref(view->shared);
+    free(view);
+    return NULL;
+}
