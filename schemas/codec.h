@@ -43,7 +43,8 @@ struct decode_failure {
     bool changed;      /* nothing is decided, since the schema id means something else than it did before */
 };
 
-/* Run the plan over a body (without framing). LETTER_NONE, LETTER_BAD_ENCODING or LETTER_TRAILING_BYTES. */
+/* Run the plan over a body (without framing). LETTER_NONE, LETTER_UNKNOWN_SCHEMA (it chose a union's branch or an enum's
+ * symbol that does not resolve to ours), LETTER_BAD_ENCODING or LETTER_TRAILING_BYTES. */
 enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const uint8_t *data, size_t size,
                                         struct event *ret_event, struct unit_storage *storage,
                                         struct decode_failure *ret_failure);

@@ -4,7 +4,7 @@
 
 #include "schemas/codec_internal.h"
 
-enum { IDS_MOST = 256 };
+enum { IDS_MOST = 256, KNOWN_MOST = 64 };
 
 struct known_id {
     uint32_t id;
@@ -14,11 +14,39 @@ struct known_id {
 struct decoder {
     schema_lookup_fn lookup;
     void *context;
-    uint64_t fingerprints[RECORD_DEAD_LETTER];
-    struct decode_plan *plans[RECORD_DEAD_LETTER];
+    struct {
+        uint64_t fingerprint;
+        enum record_type type;
+        struct decode_plan *plan;
+    } known[KNOWN_MOST]; /* ours as they are first, by type; then those that were released before */
+    size_t known_count;
     struct known_id ids[IDS_MOST];
     size_t id_count;
 };
+
+int decoder_know(struct decoder *decoder, enum record_type type, const char *json, struct error *error)
+{
+    struct buffer form = BUFFER_BOUNDED(CANONICAL_FORM_MOST);
+    struct decode_plan *plan;
+    int result = schema_canonical_form(json, strlen(json), &form, error);
+    uint64_t fingerprint = crc64_avro(form.data, form.size);
+    buffer_free(&form);
+    if (result == -ERROR_LIMIT) /* ours are far below the form's bound */
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    if (result < 0)
+        return result;
+    for (size_t i = 0; i < decoder->known_count; i++)
+        if (decoder->known[i].fingerprint == fingerprint)
+            return 0;
+    if (decoder->known_count == KNOWN_MOST)
+        return error_set(error, ERROR_LIMIT, "more than %d schemas of ours", KNOWN_MOST);
+    if ((result = decode_plan_new(json, strlen(json), type, &plan, error)) < 0)
+        return result;
+    decoder->known[decoder->known_count].fingerprint = fingerprint;
+    decoder->known[decoder->known_count].type = type;
+    decoder->known[decoder->known_count++].plan = plan;
+    return 0;
+}
 
 int decoder_new(schema_lookup_fn lookup, void *context, struct decoder **ret_decoder, struct error *error)
 {
@@ -27,14 +55,15 @@ int decoder_new(schema_lookup_fn lookup, void *context, struct decoder **ret_dec
         return error_set(error, ERROR_MEMORY, "out of memory");
     decoder->lookup = lookup;
     decoder->context = context;
-    for (int type = 0; type < RECORD_DEAD_LETTER; type++) {
-        decoder->fingerprints[type] = schema_fingerprint((enum record_type)type);
-        int result = decode_plan_new(schema_texts[type], strlen(schema_texts[type]), (enum record_type)type,
-                                     &decoder->plans[type], error);
-        if (result < 0) {
-            decoder_free(decoder);
-            return result;
-        }
+    int result = 0;
+    for (int type = 0; type < RECORD_DEAD_LETTER && result >= 0; type++)
+        result = decoder_know(decoder, (enum record_type)type, schema_texts[type], error);
+    for (size_t i = 0; i < released_schema_count && result >= 0; i++)
+        if (released_schemas[i].type < RECORD_DEAD_LETTER)
+            result = decoder_know(decoder, released_schemas[i].type, released_schemas[i].text, error);
+    if (result < 0) {
+        decoder_free(decoder);
+        return result;
     }
     *ret_decoder = decoder;
     return 0;
@@ -63,8 +92,8 @@ struct decoder *decoder_free(struct decoder *decoder)
     if (!decoder)
         return NULL;
     decoder_forget_ids(decoder);
-    for (int type = 0; type < RECORD_DEAD_LETTER; type++)
-        decode_plan_free(decoder->plans[type]);
+    for (size_t i = 0; i < decoder->known_count; i++)
+        decode_plan_free(decoder->known[i].plan);
     free(decoder);
     return NULL;
 }
@@ -130,8 +159,12 @@ enum dead_letter_reason decoder_decode(struct decoder *decoder, enum event_type 
         uint64_t fingerprint;
         memcpy(&fingerprint, bytes + 2, sizeof fingerprint);
         head = 10;
-        if (le64toh(fingerprint) == decoder->fingerprints[expected])
-            plan = decoder->plans[expected];
+        fingerprint = le64toh(fingerprint);
+        if (fingerprint == decoder->known[expected].fingerprint)
+            plan = decoder->known[expected].plan;
+        for (size_t i = EVENT_TYPES; !plan && i < decoder->known_count; i++)
+            if (fingerprint == decoder->known[i].fingerprint && decoder->known[i].type == (enum record_type)expected)
+                plan = decoder->known[i].plan;
     } else if (value.size >= 5 && bytes[0] == 0x00) {
         uint32_t id;
         memcpy(&id, bytes + 1, sizeof id);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Turn the schemas and the Function library into C text: embed.py OUT.c LUA AVSC…"""
+"""Turn the schemas and the Function library into C text: embed.py OUT.c LUA AVSC… RELEASED-DIRECTORY"""
 import hashlib
+import pathlib
 import sys
 
 
@@ -9,7 +10,7 @@ def literal(text):
     return "\n".join(f'    "{line}\\n"' for line in lines[:-1]) + (f'\n    "{lines[-1]}"' if lines[-1] else "")
 
 
-out, lua, *schemas = sys.argv[1:]
+out, lua, *schemas, released = sys.argv[1:]
 code = open(lua, encoding="utf-8").read()
 digest = hashlib.sha256(code.encode()).hexdigest()[:12]
 with open(out, "w", encoding="utf-8") as file:
@@ -21,4 +22,9 @@ with open(out, "w", encoding="utf-8") as file:
     file.write("const char *const schema_texts[] = {\n")
     for schema in schemas:
         file.write(literal(open(schema, encoding="utf-8").read()) + ",\n")
-    file.write("};\n")
+    file.write("};\nconst struct released_schema released_schemas[] = {\n")
+    names, count = [pathlib.Path(schema).name for schema in schemas], 0
+    for schema in sorted(pathlib.Path(released).glob("*/*.avsc")):
+        file.write(f"    {{(enum record_type){names.index(schema.name)},\n{literal(schema.read_text(encoding='utf-8'))}}},\n")
+        count += 1
+    file.write(f"}};\nconst size_t released_schema_count = {count};\n")

@@ -62,8 +62,10 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
 {
     const uint8_t *at = data, *end = data + size;
     const struct step *step = plan->steps;
-    struct list lists[LISTS_DEEP_MOST];
-    int deep = 0;
+    struct list lists[LISTS_OPEN_MOST];
+    const struct step *returns[CALLS_DEEP_MOST];
+    int deep = 0, calls = 0;
+    enum dead_letter_reason reason = LETTER_BAD_ENCODING;
     struct unit spare;
     char *place = (char *)ret_event; /* what the steps write into: the event, or a unit of a list */
     const char *what;
@@ -75,6 +77,12 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
     do {             \
         what = text; \
         goto wrong;  \
+    } while (0)
+/* The bytes are sound, but this part of the writer's schema does not resolve to ours. */
+#define NOT_OURS(text)                  \
+    do {                                \
+        reason = LETTER_UNKNOWN_SCHEMA; \
+        WRONG(text);                    \
     } while (0)
 #define NUMBER                          \
     if (!varint(&at, end, &value))      \
@@ -113,7 +121,7 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
                 WRONG("enum index out of range");
             int32_t ours = plan->numbers[step->target + (size_t)value];
             if (ours < 0)
-                WRONG("an enum symbol that is not ours");
+                NOT_OURS("an enum symbol that is not ours");
             memcpy(place + step->at, &ours, sizeof ours);
             break;
         }
@@ -154,8 +162,10 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
             step = &plan->steps[step->target] - 1;
             break;
         case OP_FAIL:
-            WRONG("a union branch that our schema has no place for");
+            NOT_OURS("a union branch that our schema has no place for");
         case OP_LIST: {
+            if (deep == LISTS_OPEN_MOST)
+                WRONG("lists in lists nested too deeply");
             struct list *list = &lists[deep];
             list->number = (uint8_t)step->at;
             if (list->number == LIST_MERGED)
@@ -171,7 +181,7 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
             }
             deep++;
             if (list->number)
-                place = (char *)(list->number == LIST_MERGED ? &storage->merged[0] : &storage->resulting[0]);
+                place = memset(list->number == LIST_MERGED ? &storage->merged[0] : &storage->resulting[0], 0, sizeof spare);
             break;
         }
         case OP_NEXT: {
@@ -196,11 +206,20 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
             }
             if (count) {
                 struct unit *units = list->number == LIST_MERGED ? storage->merged : storage->resulting;
-                place = (char *)(*count < UNIT_LIST_MOST ? &units[*count] : &spare);
+                place = memset(*count < UNIT_LIST_MOST ? &units[*count] : &spare, 0, sizeof spare);
             }
             step = &plan->steps[step->target] - 1;
             break;
         }
+        case OP_CALL:
+            if (calls == CALLS_DEEP_MOST)
+                WRONG("records in records nested too deeply");
+            returns[calls++] = step;
+            step = &plan->steps[step->target] - 1;
+            break;
+        case OP_RETURN:
+            step = returns[--calls];
+            break;
         case OP_END:
             if (at == end)
                 return LETTER_NONE;
@@ -212,7 +231,8 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
 wrong:
     if (ret_failure)
         *ret_failure = (struct decode_failure){(size_t)(at - data), step->field ? step->field : "", what, false};
-    return LETTER_BAD_ENCODING;
+    return reason;
 #undef WRONG
+#undef NOT_OURS
 #undef NUMBER
 }

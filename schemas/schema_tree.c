@@ -129,7 +129,34 @@ static struct node *new_node(struct parser *parser, enum node_kind kind, size_t 
         return NULL;
     node->kind = kind;
     node->children = children;
+    node->default_symbol = -1;
     return node;
+}
+
+/* The aliases that are names; a type's are made full by its namespace, a field's (NULL) stay as they are. */
+static bool take_aliases(struct parser *parser, const json_t *schema, const char *namespace, const char *const **ret_aliases,
+                         size_t *ret_count)
+{
+    const json_t *list = json_object_get(schema, "aliases");
+    size_t i, count = json_array_size(list), kept = 0;
+    json_t *alias;
+    if (count == 0 || count > ALIASES_MOST)
+        return true;
+    const char **aliases = take(parser, count * sizeof *aliases);
+    if (!aliases)
+        return false;
+    json_array_foreach(list, i, alias)
+    {
+        const char *word = json_string_value(alias);
+        if (!word || !name_is_valid(word, namespace != NULL) || (namespace ? strlen(namespace) : 0) + strlen(word) >= FULL_NAME_MOST - 1)
+            continue;
+        aliases[kept] = namespace ? full_name(parser, word, namespace) : take_text(parser, "", 0, word);
+        if (!aliases[kept++])
+            return false;
+    }
+    *ret_aliases = aliases;
+    *ret_count = kept;
+    return true;
 }
 
 static bool parse_union(struct parser *parser, const json_t *branches, const char *namespace, int depth,
@@ -173,7 +200,12 @@ static bool parse_fields(struct parser *parser, struct node *node, const json_t 
             if (strcmp(node->children[before].name, name) == 0)
                 return fail(parser, "record %s has two fields %s", node->full_name, name);
         node->children[i].name = take_text(parser, "", 0, name);
+        const json_t *value = json_object_get(field, "default");
+        node->children[i].default_is_empty = json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0) ||
+                                             (json_is_integer(value) && json_integer_value(value) == 0) ||
+                                             (json_is_string(value) && json_string_length(value) == 0);
         if (!node->children[i].name ||
+            !take_aliases(parser, field, NULL, &node->children[i].aliases, &node->children[i].alias_count) ||
             !parse(parser, json_object_get(field, "type"), namespace, depth + 1, &node->children[i]))
             return false;
         node->count = i + 1;
@@ -181,7 +213,7 @@ static bool parse_fields(struct parser *parser, struct node *node, const json_t 
     return true;
 }
 
-static bool parse_symbols(struct parser *parser, struct node *node, const json_t *symbols)
+static bool parse_symbols(struct parser *parser, struct node *node, const json_t *symbols, const char *default_word)
 {
     size_t i;
     json_t *symbol;
@@ -196,6 +228,8 @@ static bool parse_symbols(struct parser *parser, struct node *node, const json_t
         node->children[i].name = take_text(parser, "", 0, word);
         if (!node->children[i].name)
             return false;
+        if (default_word && strcmp(default_word, word) == 0)
+            node->default_symbol = (int)i;
         node->count = i + 1;
     }
     return node->count > 0 || fail(parser, "enum %s has no symbol", node->full_name);
@@ -225,6 +259,9 @@ static bool parse_named(struct parser *parser, const json_t *schema, enum node_k
     node->name = dot ? dot + 1 : full;
     tree->named[tree->named_count++] = node;
     ret_child->node = node;
+    const char *inner = dot ? take_text(parser, full, (size_t)(dot - full), "") : "";
+    if (!inner || !take_aliases(parser, schema, inner, &node->aliases, &node->alias_count))
+        return false;
     if (kind == NODE_FIXED) {
         json_int_t bytes = json_integer_value(size);
         if (!json_is_integer(size) || bytes < 0 || bytes > INT32_MAX)
@@ -235,9 +272,8 @@ static bool parse_named(struct parser *parser, const json_t *schema, enum node_k
     if (!json_is_array(parts))
         return fail(parser, "%s has no %s", full, kind == NODE_RECORD ? "fields" : "symbols");
     if (kind == NODE_ENUM)
-        return parse_symbols(parser, node, parts);
-    const char *inner = dot ? take_text(parser, full, (size_t)(dot - full), "") : "";
-    return inner && parse_fields(parser, node, parts, inner, depth);
+        return parse_symbols(parser, node, parts, json_string_value(json_object_get(schema, "default")));
+    return parse_fields(parser, node, parts, inner, depth);
 }
 
 static bool parse_reference(struct parser *parser, const char *word, const char *namespace, struct child *ret_child)

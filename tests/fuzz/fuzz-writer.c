@@ -27,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (reason == LETTER_NONE)
             event_check(&event, 1605837600000, NULL);
         else
-            assert((reason == LETTER_BAD_ENCODING || reason == LETTER_TRAILING_BYTES) && failure.field && failure.what);
+            assert((reason == LETTER_UNKNOWN_SCHEMA || reason == LETTER_BAD_ENCODING || reason == LETTER_TRAILING_BYTES) && failure.field &&
+                   failure.what);
         decode_plan_free(plan);
     }
     return 0;

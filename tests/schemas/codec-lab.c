@@ -4,6 +4,7 @@
  *   D  a Kafka value of that type's topic, by the plan         {"reason":…,"event":…,"again":"<hex>",…}
  *   A  a body, by avro-c's generic reader                      {"reason":…,"event":…}
  *   W  size of a writer schema (4 bytes), the schema, a body   {"reason":…,"event":…}
+ *   R  the same with a reader's schema after the writer's      {"reason":…,"event":…}
  *   C  a schema: its canonical form                            {"form":…} or {"error":…}
  *   L  a dead letter with the bytes as key and value           {"value":"<hex>"}
  * Texts and bytes are in hex, enums are numbers: nothing is lost on the way. `again` is the event encoded by us; beside
@@ -15,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "schemas/codec.h"
+#include "schemas/codec_internal.h"
 #include "schemas/identity.h"
 #include "schemas/rules.h"
 
@@ -133,22 +134,30 @@ static void by_decoder(struct buffer *out, enum event_type type, struct slice va
     buffer_text_append(out, "}");
 }
 
-static void by_writer(struct buffer *out, enum event_type type, struct slice request)
+/* A text that comes after its size; moves `rest` past it. */
+static struct slice sized(struct slice *rest)
+{
+    uint32_t size;
+    if (rest->size < 4)
+        die("a schema without its size");
+    memcpy(&size, rest->data, 4);
+    size = le32toh(size);
+    if (size > rest->size - 4)
+        die("a schema beyond the end");
+    struct slice text = {rest->data + 4, size};
+    *rest = (struct slice){rest->data + 4 + size, rest->size - 4 - size};
+    return text;
+}
+
+static void by_writer(struct buffer *out, enum event_type type, struct slice body, bool own_reader)
 {
     static struct unit_storage storage;
     struct decode_plan *plan = NULL;
     struct event event;
-    uint32_t size;
-    if (request.size < 4)
-        die("a writer request without its size");
-    memcpy(&size, request.data, 4);
-    size = le32toh(size);
-    if (size > request.size - 4)
-        die("a writer schema beyond the end");
-    const char *body = request.data + 4 + size;
+    struct slice writer = sized(&body), reader = own_reader ? sized(&body) : slice_of(schema_text((enum record_type)type));
     enum dead_letter_reason reason = LETTER_UNKNOWN_SCHEMA;
-    if (decode_plan_new(request.data + 4, size, (enum record_type)type, &plan, NULL) == 0)
-        reason = decode_plan_run(plan, (const uint8_t *)body, request.size - 4 - size, &event, &storage, NULL);
+    if (decode_plan_resolve(writer.data, writer.size, reader.data, reader.size, (enum record_type)type, &plan, NULL) == 0)
+        reason = decode_plan_run(plan, (const uint8_t *)body.data, body.size, &event, &storage, NULL);
     put_reason(out, reason);
     if (reason == LETTER_NONE) {
         buffer_text_append(out, ",\"event\":");
@@ -303,7 +312,10 @@ int main(void)
             by_avro_c(&out, type, value);
             break;
         case 'W':
-            by_writer(&out, type, value);
+            by_writer(&out, type, value, false);
+            break;
+        case 'R':
+            by_writer(&out, type, value, true);
             break;
         case 'C':
             canonical(&out, value);
