@@ -293,6 +293,30 @@ static void apply_rules(struct conversion *c)
     }
 }
 
+/* Before and after the type is known. */
+static void apply_stand_ins(struct conversion *c, bool type_only)
+{
+    for (size_t i = 0; i < c->defaults->stand_in_count; i++) {
+        const struct parser_stand_in *stand_in = &c->defaults->stand_ins[i];
+        enum field field = stand_in->field;
+        char found[QUOTED_SIZE], wanted[QUOTED_SIZE];
+        if ((field == FIELD_TYPE) != type_only || (!type_only && !(field_types(field) & 1u << c->event->type)))
+            continue;
+        if (field == FIELD_ID && (c->fields->kinds[FIELD_REVERSES] != VALUE_ABSENT ||
+                                  c->fields->kinds[FIELD_REVERSES_EVENT_ID] != VALUE_ABSENT))
+            continue;
+        if (c->fields->kinds[field] == VALUE_ABSENT) {
+            c->fields->kinds[field] = VALUE_TEXT;
+            c->fields->texts[field] = stand_in->text;
+        } else if (stand_in->from && c->fields->kinds[field] == VALUE_TEXT &&
+                   !slice_equal(c->fields->texts[field], stand_in->text)) {
+            c->bad |= FIELD_BIT(field);
+            problem_add(c->problems, field_name(field), 0, "%s is %s, but %s in %s; allowed: the same, or only in one of the two",
+                        field_name(field), quoted(c->fields->texts[field], found), quoted(stand_in->text, wanted), stand_in->from);
+        }
+    }
+}
+
 bool event_from_fields(struct parser *parser, const struct parser_defaults *defaults, int default_type,
                        struct event *ret_event, struct problems *problems)
 {
@@ -301,6 +325,7 @@ bool event_from_fields(struct parser *parser, const struct parser_defaults *defa
         if (c.fields->kinds[field] == VALUE_BAD)
             c.bad |= FIELD_BIT(field);
     *ret_event = (struct event){.type = EVENT_TYPES};
+    apply_stand_ins(&c, true);
     if (c.fields->kinds[FIELD_TYPE] == VALUE_ABSENT && default_type >= 0) {
         ret_event->type = (enum event_type)default_type;
     } else if (c.fields->kinds[FIELD_TYPE] == VALUE_ABSENT) {
@@ -311,6 +336,7 @@ bool event_from_fields(struct parser *parser, const struct parser_defaults *defa
         if (is_bad(&c, FIELD_TYPE))
             return false; /* what else is right goes by the type */
     }
+    apply_stand_ins(&c, false);
     refuse_others_fields(&c);
     convert_occurred(&c);
     if (ret_event->type == EVENT_PAGE_VISIT)

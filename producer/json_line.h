@@ -6,8 +6,6 @@
 #include "producer/problem.h"
 #include "producer/text.h"
 
-#define JSON_DEPTH_MOST 32 /* nesting of a value that no field has; deeper is refused */
-
 /* RFC 8259, one object and nothing after it. `line` is UTF-8 of at most LINE_MOST bytes. Unknown and repeated fields and
  * values of a wrong type are problems, and reading goes on; at a mistake in the form it stops. The texts point into the
  * line or the arena. */

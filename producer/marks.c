@@ -2,6 +2,7 @@
 #include "producer/marks.h"
 
 #include <stdint.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,4 +82,24 @@ const struct reason *marks_reason(struct marks *marks, uint64_t ordinal)
     marks->unsorted = false;
     const struct reason key = {.ordinal = ordinal};
     return bsearch(&key, marks->reasons, marks->reason_count, sizeof *marks->reasons, compare);
+}
+
+void reason_say(const struct reason *reason, const char *place, struct problems *ret_problems)
+{
+    ret_problems->count = 0;
+    switch (reason->kind) {
+    case REASON_CONFLICT:
+        problem_add(ret_problems, "id", 0,
+                    "id is that of %s %" PRIu64 ", which says something else; allowed: one meaning for an id (a repeat may only "
+                    "differ in occurred_at; a mistake is put right by a reversal)",
+                    place, reason->other_line);
+        break;
+    case REASON_DOUBLE_REVERSAL:
+    case REASON_REVERSED_LATER:
+        problem_add(ret_problems, "reverses_event_id", 0,
+                    "it reverses %s %" PRIu64 ", which is a reversal itself; allowed: reversals of events only (send the event "
+                    "again with a new id)",
+                    place, reason->other_line);
+        break;
+    }
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/slice.h"
+#include "producer/problem.h"
 
 enum mark { MARK_SEND, MARK_REPEAT, MARK_REFUSED };
 
@@ -31,5 +32,8 @@ enum mark marks_get(const struct marks *marks, uint64_t ordinal);
 /* ERROR_LIMIT past REASONS_MOST. */
 int marks_add_reason(struct marks *marks, struct reason reason, struct error *error);
 const struct reason *marks_reason(struct marks *marks, uint64_t ordinal); /* NULL */
+/* What is told of a record refused for such a reason; `place` is what is counted: "line", "record". ret_problems is emptied
+ * first. */
+void reason_say(const struct reason *reason, const char *place, struct problems *ret_problems);
 
 #endif

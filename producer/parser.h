@@ -11,11 +11,21 @@
 
 struct parser; /* scratch memory, about half a MiB; one for each thread */
 
+/* What stands for a field that a line leaves out, or should agree with it. */
+struct parser_stand_in {
+    enum field field;
+    struct slice text;
+    const char *from; /* "the envelope": a line with another value is refused, naming this; NULL: the line's value wins */
+};
+
 /* What a line may leave out. */
 struct parser_defaults {
     struct slice source; /* data NULL: a line must name its source; else a valid id */
     int csv_type;        /* an enum event_type for CSV records without a type, or -1 */
     int64_t now_ms;      /* for occurred_at, and what the time windows are judged by */
+    /* In any order; used where the event's type has the field, and an id where it is no reversal. */
+    const struct parser_stand_in *stand_ins;
+    size_t stand_in_count;
 };
 
 int parser_new(struct parser **ret_parser, struct error *error);

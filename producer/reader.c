@@ -33,12 +33,14 @@ int reader_new(enum input_format format, reader_fill_fn fill, void *context, str
         free(reader);
         return error_set(error, ERROR_MEMORY, "out of memory");
     }
-    reader->format = format;
-    reader->fill = fill;
-    reader->context = context;
-    reader->line = 1;
+    reader_restart(reader, format, fill, context);
     *ret_reader = reader;
     return 0;
+}
+
+void reader_restart(struct reader *reader, enum input_format format, reader_fill_fn fill, void *context)
+{
+    *reader = (struct reader){.buffer = reader->buffer, .format = format, .fill = fill, .context = context, .line = 1};
 }
 
 struct reader *reader_free(struct reader *reader)

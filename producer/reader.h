@@ -26,6 +26,8 @@ struct record {
 struct reader;
 int reader_new(enum input_format format, reader_fill_fn fill, void *context, struct reader **ret_reader, struct error *error);
 struct reader *reader_free(struct reader *reader);
+/* As a new one, with the memory that it has. */
+void reader_restart(struct reader *reader, enum input_format format, reader_fill_fn fill, void *context);
 
 /* 1 and the next line or record that is not blank, 0 at the end, or a negative code: what `fill` said, or ERROR_INPUT for
  * bytes that are no UTF-8 (a sentence for the whole file, with the line). */

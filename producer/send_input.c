@@ -21,32 +21,12 @@ static int look_up(struct send *send, struct input *input, const char *what, uin
     return 0;
 }
 
-static void say_reason(struct problems *problems, const struct reason *reason)
-{
-    problems->count = 0;
-    switch (reason->kind) {
-    case REASON_CONFLICT:
-        problem_add(problems, "id", 0,
-                    "id is that of line %" PRIu64 ", which says something else; allowed: one meaning for an id (a repeat may only "
-                    "differ in occurred_at; a mistake is put right by a reversal)",
-                    reason->other_line);
-        break;
-    case REASON_DOUBLE_REVERSAL:
-    case REASON_REVERSED_LATER:
-        problem_add(problems, "reverses_event_id", 0,
-                    "it reverses line %" PRIu64 ", which is a reversal itself; allowed: reversals of events only (send the event "
-                    "again with a new id)",
-                    reason->other_line);
-        break;
-    }
-}
-
 static int refuse(struct send *send, struct input *input, uint64_t line, const struct reason *reason, struct error *error)
 {
     int result = marks_set(&send->marks, reason->ordinal, MARK_REFUSED, error);
     if (result >= 0)
         result = marks_add_reason(&send->marks, *reason, error);
-    say_reason(&send->problems, reason);
+    reason_say(reason, "line", &send->problems);
     report_problems(&send->report, input_name(input), line, &send->problems);
     send->refused++;
     return result;
@@ -123,7 +103,7 @@ static int reject_record(struct send *send, struct input *input, const struct re
         const struct reason *reason = marks_reason(&send->marks, record->ordinal);
         if (!reason)
             return error_set(error, ERROR_IO, "line %" PRIu64 ": it was refused, and is not any more", record->line);
-        say_reason(&send->problems, reason);
+        reason_say(reason, "line", &send->problems);
     }
     return rejects_add(send->rejects, input, record, &send->problems, error);
 }

@@ -46,7 +46,7 @@ static uint64_t mix(uint64_t sum, const void *data, size_t size)
 static uint64_t read_all(enum input_format format, struct source source)
 {
     static struct problems problems;
-    struct parser_defaults defaults = {slice_of("hong-bang"), EVENT_HEADCOUNT_CHANGE, NOW_MS};
+    struct parser_defaults defaults = {.source = slice_of("hong-bang"), .csv_type = EVENT_HEADCOUNT_CHANGE, .now_ms = NOW_MS};
     struct reader *reader = NULL;
     struct record record;
     struct csv_header header;
