@@ -23,10 +23,10 @@ static void on_signal(int number)
     stop_signal = number;
 }
 
-static void on_delivery(void *context, void *event_context, const char *failure)
+static void on_delivery(void *context, void *event_context, const struct sender_verdict *verdict)
 {
     struct send *send = context;
-    if (!failure) {
+    if (!verdict->failure) {
         send->acknowledged++;
         return;
     }
@@ -34,7 +34,7 @@ static void on_delivery(void *context, void *event_context, const char *failure)
         return;
     if (send->failed++ < FAILURES_SHOWN_MOST)
         report_note(&send->report, LOG_LEVEL_ERROR, "%s: line %" PRIu64 ": kafka did not acknowledge it: %s",
-                    send->names[place_input(event_context)], place_line(event_context), failure);
+                    send->names[place_input(event_context)], place_line(event_context), verdict->failure);
 }
 
 static int create_topics(struct send *send, struct error *error)

@@ -2,6 +2,7 @@
 #include "producer/sender.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,6 +12,10 @@
 enum {
     TOPIC_SIZE = 128,
     POLL_MS = 50,
+    NUMBER_SIZE = 32,
+    QUEUE_EVENTS = 200000,
+    QUEUE_KIB = 65536,
+    LINGER_MS = 20,
     POLL_EVERY = 256, /* submissions between two looks at the verdicts */
 };
 
@@ -20,7 +25,8 @@ struct sender {
     struct buffer value;
     rd_kafka_t *kafka;
     rd_kafka_topic_t *topics[EVENT_TYPES];
-    size_t pending, until_poll;
+    atomic_size_t pending;
+    size_t until_poll;
 };
 
 static void on_delivery(rd_kafka_t *kafka, const rd_kafka_message_t *message, void *context)
@@ -28,21 +34,30 @@ static void on_delivery(rd_kafka_t *kafka, const rd_kafka_message_t *message, vo
     (void)kafka;
     struct sender *sender = context;
     sender->pending--;
-    sender->options.on_delivery(sender->options.context, message->_private, message->err ? rd_kafka_err2str(message->err) : NULL);
+    struct sender_verdict verdict = {.failure = message->err ? rd_kafka_err2str(message->err) : NULL, .partition = -1, .offset = -1};
+    if (!message->err) {
+        verdict.partition = message->partition;
+        verdict.offset = message->offset;
+    }
+    sender->options.on_delivery(sender->options.context, message->_private, &verdict);
 }
 
 static int make_conf(struct sender *sender, rd_kafka_conf_t **ret_conf, struct error *error)
 {
-    char timeout[32];
-    snprintf(timeout, sizeof timeout, "%" PRId64, sender->options.ack_timeout_ms);
+    char timeout[NUMBER_SIZE], events[NUMBER_SIZE], kib[NUMBER_SIZE], linger[NUMBER_SIZE];
+    const struct sender_options *options = &sender->options;
+    snprintf(timeout, sizeof timeout, "%" PRId64, options->ack_timeout_ms);
+    snprintf(events, sizeof events, "%" PRId64, options->queue_events ? options->queue_events : QUEUE_EVENTS);
+    snprintf(kib, sizeof kib, "%" PRId64, options->queue_kib ? options->queue_kib : QUEUE_KIB);
+    snprintf(linger, sizeof linger, "%" PRId64, options->linger_ms ? options->linger_ms : LINGER_MS);
     const struct kafka_property defaults[] = {
         {"client.id", sender->options.client_id},
         /* Few large batches: a hundred small ones cost the broker more than one large. */
-        {"linger.ms", "20"},
+        {"linger.ms", linger},
         {"batch.size", "900000"},
         {"batch.num.messages", "10000"},
-        {"queue.buffering.max.messages", "200000"},
-        {"queue.buffering.max.kbytes", "65536"},
+        {"queue.buffering.max.messages", events},
+        {"queue.buffering.max.kbytes", kib},
         {NULL, NULL},
     };
     const struct kafka_property fixed[] = {
@@ -134,21 +149,9 @@ int sender_submit(struct sender *sender, const struct event *event, void *event_
         rd_kafka_poll(sender->kafka, 0);
     }
     for (int64_t deadline = -1;;) {
-        /* Counted first: the verdict may come within the call below. */
-        sender->pending++;
-        if (rd_kafka_produce(sender->topics[event->type], RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, sender->value.data,
-                             sender->value.size, key.data, key.size, event_context) == 0)
-            return 0;
-        sender->pending--;
-        rd_kafka_resp_err_t code = rd_kafka_last_error();
-        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-            if (code == RD_KAFKA_RESP_ERR__FATAL) {
-                char text[512];
-                rd_kafka_fatal_error(sender->kafka, text, sizeof text);
-                return error_set(error, ERROR_REFUSED, "kafka: %s", text);
-            }
-            return error_set(error, ERROR_KAFKA, "kafka: %s", rd_kafka_err2str(code));
-        }
+        result = sender_produce(sender, event->type, key, (struct slice){sender->value.data, sender->value.size}, event_context, error);
+        if (result != -ERROR_TIMEOUT)
+            return result;
         if (deadline < 0)
             deadline = clock_monotonic_ms() + timeout_ms;
         if (stop && *stop)
@@ -157,6 +160,26 @@ int sender_submit(struct sender *sender, const struct event *event, void *event_
             return error_set(error, ERROR_TIMEOUT, "the queue stayed full for %" PRId64 " ms: kafka takes no more events", timeout_ms);
         rd_kafka_poll(sender->kafka, POLL_MS);
     }
+}
+
+int sender_produce(struct sender *sender, enum event_type type, struct slice key, struct slice value, void *event_context,
+                   struct error *error)
+{
+    /* Counted first: the verdict may come within the call below, or on another thread. */
+    sender->pending++;
+    if (rd_kafka_produce(sender->topics[type], RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)value.data, value.size,
+                         key.data, key.size, event_context) == 0)
+        return 0;
+    sender->pending--;
+    rd_kafka_resp_err_t code = rd_kafka_last_error();
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        return error_set(error, ERROR_TIMEOUT, "the queue is full: kafka takes no more events now");
+    if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        char text[512];
+        rd_kafka_fatal_error(sender->kafka, text, sizeof text);
+        return error_set(error, ERROR_REFUSED, "kafka: %s", text);
+    }
+    return error_set(error, ERROR_KAFKA, "kafka: %s", rd_kafka_err2str(code));
 }
 
 void sender_poll(struct sender *sender, int64_t timeout_ms)

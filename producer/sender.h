@@ -1,18 +1,25 @@
 /* Sends events to Kafka: acks=all, idempotent, Kafka's murmur2 partitions, bounded memory, one verdict for each event. For
- * files, the gateway and the library alike. One thread at a time. */
+ * files, the gateway and the library alike. One thread at a time, but for sender_produce and sender_pending. */
 #ifndef CITYTOTALS_PRODUCER_SENDER_H
 #define CITYTOTALS_PRODUCER_SENDER_H
 
 #include "base/kafka.h"
 #include "schemas/event.h"
 
-/* Called once for each submitted event, from sender_submit, sender_poll, sender_flush or sender_close: `failure` is NULL when
- * Kafka has acknowledged it, else librdkafka's sentence. */
-typedef void (*sender_delivery_fn)(void *context, void *event_context, const char *failure);
+struct sender_verdict {
+    const char *failure; /* NULL when Kafka has acknowledged it, else librdkafka's sentence */
+    int32_t partition;   /* where it is; -1 when it failed */
+    int64_t offset;
+};
+/* Called once for each submitted event, from sender_submit, sender_poll, sender_flush or sender_close. */
+typedef void (*sender_delivery_fn)(void *context, void *event_context, const struct sender_verdict *verdict);
 
 struct sender_options {
     const struct common_options *common; /* lives as long as the sender */
     const char *client_id;
+    int64_t queue_events;   /* most events without a verdict; 0 = 200,000 */
+    int64_t queue_kib;      /* and their size; 0 = 65,536 */
+    int64_t linger_ms;      /* how long an event may wait for others to go with it; 0 = 20 */
     int64_t ack_timeout_ms; /* an event that is not acknowledged within this is failed */
     sender_delivery_fn on_delivery;
     void *context;
@@ -31,6 +38,10 @@ rd_kafka_t *sender_kafka(struct sender *sender); /* for topics.h */
  * timeout_ms (ERROR_TIMEOUT: it was not queued), or until *stop (may be NULL; ERROR_INTERRUPTED). */
 int sender_submit(struct sender *sender, const struct event *event, void *event_context, int64_t timeout_ms,
                   const volatile sig_atomic_t *stop, struct error *error);
+/* Queue one event that is encoded already, without waiting, from any thread: ERROR_TIMEOUT when the queue is full, else as
+ * above. Key and value are copied. */
+int sender_produce(struct sender *sender, enum event_type type, struct slice key, struct slice value, void *event_context,
+                   struct error *error);
 /* Deliver verdicts that are there, waiting at most timeout_ms for the first. */
 void sender_poll(struct sender *sender, int64_t timeout_ms);
 size_t sender_pending(const struct sender *sender); /* events without a verdict */

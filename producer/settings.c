@@ -122,3 +122,48 @@ const struct command producer_command_token = {
              "goes into the file, so nobody who reads the file can send.\n\n"
              "Exit status: 0 printed; 1 failed at run time; 2 wrong usage or configuration.",
 };
+
+#undef AT
+#define AT(field) offsetof(struct gateway_options, field)
+
+static const struct setting gateway_settings[] = {
+    {.name = "listen", .kind = SETTING_ADDRESS, .offset = AT(listen), .placeholder = "ADDR:PORT", .required = true,
+     .help = "Take requests there; port 0 picks a free one, which is logged."},
+    {.name = "management", .kind = SETTING_ADDRESS, .offset = AT(management), .placeholder = "ADDR:PORT",
+     .help = "Serve /healthz, /readyz and /metrics there; port 0 picks a free one, which is logged."},
+    {.name = "tokens", .kind = SETTING_TEXT, .offset = AT(tokens), .placeholder = "FILE", .required = true,
+     .help = "The tokens in force, a line each, as `token new` prints it. Read again on SIGHUP and when it changed; a bad file is said and "
+             "leaves those before in force."},
+    {.name = "threads", .kind = SETTING_NUMBER, .offset = AT(threads), .placeholder = "N", .default_text = "1", .least = 1, .most = 16,
+     .help = "Threads that read and judge requests."},
+    {.name = "connections", .kind = SETTING_NUMBER, .offset = AT(connections), .placeholder = "N", .default_text = "4096", .least = 1,
+     .most = 100000, .help = "Most connections at once; a further one is closed."},
+    {.name = "queue-events", .kind = SETTING_NUMBER, .offset = AT(queue_events), .placeholder = "N", .default_text = "50000",
+     .least = 10000, .most = 10000000,
+     .help = "Most events that wait for Kafka at once; a request that does not fit is answered with 503."},
+    {.name = "connect-timeout", .kind = SETTING_DURATION, .offset = AT(connect_timeout_ms), .placeholder = "TIME",
+     .default_text = "60s", .least = 1, .most = 3600000,
+     .help = "How long to wait for Kafka at the start before giving up with exit 1."},
+    {.name = "ack-timeout", .kind = SETTING_DURATION, .offset = AT(ack_timeout_ms), .placeholder = "TIME", .default_text = "10s",
+     .least = 1000, .most = 600000,
+     .help = "How long a request may wait for Kafka's acknowledgement before it is answered with 503; repeating it is safe."},
+    REGISTRY_SETTINGS(struct gateway_options, registry),
+    {.name = "schema-registration", .kind = SETTING_CHOICE, .offset = AT(registration), .placeholder = "WHEN",
+     .default_text = "auto", .choices = registrations,
+     .help = "What to do where the schema registry lacks one of our schemas; auto: register it; never: end with exit 1."},
+    {0},
+};
+
+static const struct setting *const gateway_tables[] = {common_settings, gateway_settings, NULL};
+
+const struct command producer_command_gateway = {
+    .program = "citytotals-producer",
+    .name = "gateway",
+    .summary = "Take agencies' events over HTTP and answer each request when Kafka has acknowledged its events.",
+    .tables = gateway_tables,
+    .options_size = sizeof(struct gateway_options),
+    .notes = "POST /v1/events takes JSON, NDJSON, CSV and CloudEvents with a bearer token. There is no TLS here: a proxy that ends it\n"
+             "stands in front.\n\n"
+             "SIGTERM and SIGINT stop it: requests on their way are answered first.\n\n"
+             "Exit status: 0 stopped by a signal; 1 failed at run time; 2 wrong usage or configuration.",
+};

@@ -36,6 +36,18 @@ struct schemas_options {
 };
 extern const struct command producer_command_schemas;
 
+struct gateway_options {
+    struct common_options common; /* first */
+    const char *listen, *management;
+    const char *tokens;
+    int64_t threads, connections;
+    int64_t queue_events;
+    int64_t connect_timeout_ms, ack_timeout_ms;
+    struct registry_options registry; /* .url NULL: none */
+    int registration;                 /* enum schema_registration */
+};
+extern const struct command producer_command_gateway;
+
 struct token_options {
     struct common_options common; /* first */
     const char *source, *agency;

@@ -5,15 +5,17 @@
 #include "base/settings.h"
 #include "consumer/consumer_metrics.h"
 #include "consumer/settings.h"
+#include "producer/gateway_metrics.h"
 #include "producer/settings.h"
 #include "query/query_metrics.h"
 #include "query/settings.h"
 
 int main(int argc, char **argv)
 {
-    static const struct command *const commands[] = {&producer_command_send, &producer_command_schemas, &producer_command_token,
-                                                     &consumer_command_run, &consumer_command_verify, &query_command_print,
-                                                     &query_command_serve};
+    static const struct command *const commands[] = {
+        &producer_command_send,    &producer_command_gateway, &producer_command_token, &producer_command_schemas,
+        &consumer_command_run,     &consumer_command_verify,  &query_command_print,    &query_command_serve,
+    };
     if (argc == 2 && strcmp(argv[1], "configuration") == 0) {
         settings_document(stdout, commands, sizeof commands / sizeof *commands);
         return 0;
@@ -21,6 +23,7 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "metrics") == 0) {
         printf("# Metrics\n\nGenerated from the metrics tables by `./dev docs`. Served at `/metrics` of the "
                "`--management` listener.\n\n");
+        metrics_document(stdout, "citytotals-producer gateway", gateway_metrics, GATEWAY_METRICS);
         metrics_document(stdout, "citytotals-consumer", consumer_metrics, CONSUMER_METRICS);
         metrics_document(stdout, "citytotals-query", query_metrics, QUERY_METRICS);
         return 0;

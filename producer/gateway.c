@@ -1,0 +1,273 @@
+/* The run of `gateway`: settings, tokens, Kafka, the listener, and an end that answers who is waiting. */
+#include "producer/gateway.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "producer/gateway_state.h"
+#include "producer/schema_ids.h"
+#include "producer/topics.h"
+
+enum {
+    LOOK_MS = 10000,
+    POLL_MS = 50,
+    TURN_MS = 100,
+    WATCH_MS = 1000, /* between two looks at the tokens file */
+    STUCK_AFTER_MS = 10000,
+    STOP_MORE_MS = 2000,
+    LINGER_MS = 2,
+    EVENT_KIB = 1,      /* of the queue for each event that it may hold; a usual one has a tenth of it */
+    QUEUE_KIB_MOST = 32 * 1024,
+    BODIES_MOST = 24 * 1024 * 1024,
+    HEADERS_MOST = 16 * 1024,
+};
+
+static volatile sig_atomic_t stop_signal, reload_signal;
+
+static void on_signal(int number)
+{
+    if (number == SIGHUP)
+        reload_signal = 1;
+    else
+        stop_signal = number;
+}
+
+static void on_answered(const struct http_request *request, unsigned status, void *context)
+{
+    (void)request;
+    struct gateway *gateway = context;
+    char text[16];
+    snprintf(text, sizeof text, "%u", status);
+    metrics_add(gateway->metrics, G_RESPONSES, text, 1);
+}
+
+static void *poll_kafka(void *context)
+{
+    struct gateway *gateway = context;
+    while (!atomic_load(&gateway->stop_polling)) {
+        sender_poll(gateway->sender, POLL_MS);
+        gateway_expire_posts(gateway);
+        metrics_set(gateway->metrics, G_PENDING, NULL, (int64_t)sender_pending(gateway->sender));
+        atomic_store(&gateway->health.turned_at_ms, clock_monotonic_ms());
+    }
+    return NULL;
+}
+
+/* The tokens in force; a bad file leaves those before. */
+static int load_tokens(struct gateway *gateway, struct error *error)
+{
+    struct credentials *loaded = NULL;
+    int result = credentials_load(gateway->options.tokens, &loaded, error);
+    if (result < 0)
+        return result;
+    pthread_rwlock_wrlock(&gateway->credentials_lock);
+    struct credentials *before = gateway->credentials;
+    if (before)
+        credentials_inherit(loaded, before);
+    gateway->credentials = loaded;
+    pthread_rwlock_unlock(&gateway->credentials_lock);
+    credentials_free(before);
+    metrics_set(gateway->metrics, G_TOKENS, NULL, (int64_t)credentials_count(loaded));
+    return 0;
+}
+
+static void reload_tokens(struct gateway *gateway)
+{
+    struct error error = {0};
+    int result = load_tokens(gateway, &error);
+    metrics_add(gateway->metrics, G_RELOADS, result < 0 ? "refused" : "taken", 1);
+    if (result < 0)
+        log_error("the tokens file is not taken, those before stay in force: %s", error.text);
+    else
+        log_info("tokens read again: %zu in force", credentials_count(gateway->credentials));
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+static int check_topics(struct gateway *gateway, struct error *error)
+{
+    struct topics topics;
+    char missing[512];
+    const char *city = gateway->options.common.city;
+    rd_kafka_t *kafka = sender_kafka(gateway->sender);
+    int result = kafka_wait(kafka, gateway->options.connect_timeout_ms, &stop_signal, error);
+    if (result < 0 || (result = topics_look(kafka, city, LOOK_MS, &topics, error)) < 0)
+        return result;
+    unsigned wanted = 1u << EVENT_HEADCOUNT_CHANGE | 1u << EVENT_UNIT_MERGER;
+    if (topics_missing(&topics, city, wanted, missing, sizeof missing))
+        return error_set(error, ERROR_KAFKA, "kafka has no topic %s (or does not show it to this user); `citytotals-producer send "
+                         "--create-topics` makes the city's topics", missing);
+    return 0;
+}
+
+static int open_kafka(struct gateway *gateway, struct error *error)
+{
+    struct gateway_options *options = &gateway->options;
+    int result;
+    if (options->registry.url &&
+        (result = schema_ids_settle(&options->registry, options->common.city, options->registration == REGISTRATION_AUTO, &stop_signal,
+                                    gateway->schema_ids, error)) < 0)
+        return result;
+    int64_t queue_kib = options->queue_events * EVENT_KIB;
+    const struct sender_options sender = {
+        .common = &options->common,
+        .client_id = "citytotals-producer-gateway",
+        .queue_events = options->queue_events,
+        .queue_kib = queue_kib < QUEUE_KIB_MOST ? queue_kib : QUEUE_KIB_MOST,
+        .linger_ms = LINGER_MS,
+        .ack_timeout_ms = options->ack_timeout_ms,
+        .on_delivery = gateway_on_delivery,
+        .context = gateway,
+        .schema_ids = options->registry.url ? gateway->schema_ids : NULL,
+    };
+    if ((result = sender_open(&sender, &gateway->sender, error)) < 0)
+        return result;
+    return check_topics(gateway, error);
+}
+
+static int listen_for_requests(struct gateway *gateway, struct error *error)
+{
+    static const char *const none[] = {NULL};
+    static const struct http_route routes[] = {
+        {.method = "POST", .pattern = "/v1/events", .handle = gateway_post_events, .body_most = GATEWAY_BODY_MOST, .parameters = none},
+        {0},
+    };
+    const struct gateway_options *options = &gateway->options;
+    const struct http_options http = {
+        .name = "gateway",
+        .address = options->listen,
+        .routes = routes,
+        .context = gateway,
+        .answered = on_answered,
+        .threads = (unsigned)options->threads,
+        .connections_most = (unsigned)options->connections,
+        .connection_memory = HEADERS_MOST,
+        .bodies_most = BODIES_MOST,
+    };
+    return http_start(&http, &gateway->server, error);
+}
+
+static int open_gateway(struct gateway *gateway, struct error *error)
+{
+    const struct gateway_options *options = &gateway->options;
+    int result;
+    gateway->health.stuck_after_ms = STUCK_AFTER_MS;
+    atomic_store(&gateway->health.turned_at_ms, clock_monotonic_ms());
+    atomic_store(&gateway->health.reason, "starting");
+    gateway->metrics = metrics_new(gateway_metrics, GATEWAY_METRICS);
+    if (!gateway->metrics)
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    if ((result = load_tokens(gateway, error)) < 0)
+        return result;
+    const int64_t *schema_ids = options->registry.url ? gateway->schema_ids : NULL;
+    for (; gateway->worker_count < (size_t)options->threads; gateway->worker_count++)
+        if ((result = ingest_new(schema_ids, &gateway->workers[gateway->worker_count], error)) < 0)
+            return result;
+    if (options->management &&
+        (result = management_start(options->management, &gateway->health, gateway->metrics, &gateway->management, error)) < 0)
+        return result;
+    if ((result = open_kafka(gateway, error)) < 0)
+        return result;
+    gateway->polling = pthread_create(&gateway->poller, NULL, poll_kafka, gateway) == 0;
+    if (!gateway->polling)
+        return error_set(error, ERROR_IO, "start the thread that polls kafka");
+    return listen_for_requests(gateway, error);
+}
+
+static int serve(struct gateway *gateway, struct error *error)
+{
+    struct stat known = {0}, now;
+    int64_t looked_ms = clock_monotonic_ms();
+    stat(gateway->options.tokens, &known);
+    atomic_store(&gateway->health.reason, NULL);
+    atomic_store(&gateway->health.ready, true);
+    while (!stop_signal && !atomic_load(&gateway->broken)) {
+        nanosleep(&(struct timespec){.tv_nsec = TURN_MS * 1000000L}, NULL);
+        metrics_set(gateway->metrics, G_CONNECTIONS, NULL, (int64_t)http_connections(gateway->server));
+        bool asked = reload_signal, look = asked || clock_monotonic_ms() - looked_ms >= WATCH_MS;
+        if (!look)
+            continue;
+        reload_signal = 0;
+        looked_ms = clock_monotonic_ms();
+        /* Looked at before it is read: what is written meanwhile is read again. A file that is gone is said once. */
+        if (stat(gateway->options.tokens, &now) != 0)
+            memset(&now, 0, sizeof now);
+        if (asked || !same_file(&known, &now))
+            reload_tokens(gateway);
+        known = now;
+    }
+    return atomic_load(&gateway->broken) ? error_set(error, ERROR_KAFKA, "kafka's client can't go on; start the gateway again") : 0;
+}
+
+static void close_gateway(struct gateway *gateway)
+{
+    atomic_store(&gateway->health.reason, "stopping");
+    atomic_store(&gateway->health.ready, false);
+    gateway->server = http_stop(gateway->server, gateway->options.ack_timeout_ms + STOP_MORE_MS);
+    atomic_store(&gateway->stop_polling, true);
+    if (gateway->polling)
+        pthread_join(gateway->poller, NULL);
+    gateway->sender = sender_close(gateway->sender);
+    gateway->management = management_stop(gateway->management);
+    while (gateway->worker_count > 0)
+        ingest_free(gateway->workers[--gateway->worker_count]);
+    gateway->credentials = credentials_free(gateway->credentials);
+    gateway->metrics = metrics_free(gateway->metrics);
+}
+
+int producer_gateway(int argc, char **argv)
+{
+    struct settings *settings = NULL;
+    struct error error = {0};
+    char **operands = NULL;
+    int operand_count = 0;
+    bool done = false;
+    struct gateway *gateway = calloc(1, sizeof *gateway);
+    if (!gateway) {
+        log_error("out of memory");
+        return error_exit_status(ERROR_MEMORY);
+    }
+    pthread_rwlock_init(&gateway->credentials_lock, NULL);
+    pthread_mutex_init(&gateway->buckets_lock, NULL);
+    pthread_mutex_init(&gateway->workers_lock, NULL);
+    pthread_mutex_init(&gateway->posts_lock, NULL);
+    int result = settings_parse(&producer_command_gateway, argc, argv, &gateway->options, &settings, &operands, &operand_count, &done,
+                                &error);
+    if (result < 0 || done)
+        goto finish;
+    log_configure((enum log_level)gateway->options.common.log_level, (enum log_format)gateway->options.common.log_format);
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    result = open_gateway(gateway, &error);
+    if (result >= 0)
+        result = serve(gateway, &error);
+    close_gateway(gateway);
+    if (result == -ERROR_INTERRUPTED && stop_signal)
+        result = 0;
+    if (result >= 0)
+        log_info("stopped");
+finish:
+    if (result < 0)
+        log_error("citytotals-producer: %s", error.text);
+    settings_free(settings);
+    pthread_mutex_destroy(&gateway->posts_lock);
+    pthread_mutex_destroy(&gateway->workers_lock);
+    pthread_mutex_destroy(&gateway->buckets_lock);
+    pthread_rwlock_destroy(&gateway->credentials_lock);
+    free(gateway);
+    return result < 0 ? error_exit_status(error.code) : 0;
+}

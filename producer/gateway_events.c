@@ -1,0 +1,354 @@
+/* POST /v1/events: who is it, what is it, judge it whole, hand it to Kafka, and answer when Kafka has acknowledged. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "producer/gateway_state.h"
+
+enum { PROBLEM_SIZE = 512, ANSWER_MOST = 8 * 1024 * 1024, RETRY_QUEUE_S = 1, RETRY_KAFKA_S = 2 };
+
+#define SAFE_TO_REPEAT "repeating the request is safe: an event that arrived already counts once"
+
+/* One record on its way; Kafka's client gives it back with the verdict. */
+struct ticket {
+    struct post *post;
+    uint32_t number;
+};
+
+/* A request that waits for Kafka. Freed by whoever brings the last verdict. */
+struct post {
+    struct gateway *gateway;
+    struct http_request *request; /* to be answered once */
+    struct ingested ingested;
+    struct ticket *tickets;
+    atomic_size_t waiting; /* verdicts that are due, and the handler itself */
+    atomic_bool answered, failed;
+    int64_t deadline_ms;
+    struct post *next, *previous;
+};
+
+static struct http_response *retry_after(struct http_response *response, int64_t seconds)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, seconds);
+    return http_response_header(response, "Retry-After", text);
+}
+
+static struct http_response *problem(unsigned status, const char *detail)
+{
+    return http_problem(status, detail, NULL, 0);
+}
+
+static void link_post(struct gateway *gateway, struct post *post)
+{
+    pthread_mutex_lock(&gateway->posts_lock);
+    post->previous = gateway->last_post;
+    *(gateway->last_post ? &gateway->last_post->next : &gateway->first_post) = post;
+    gateway->last_post = post;
+    pthread_mutex_unlock(&gateway->posts_lock);
+}
+
+static void unlink_post(struct gateway *gateway, struct post *post)
+{
+    pthread_mutex_lock(&gateway->posts_lock);
+    *(post->previous ? &post->previous->next : &gateway->first_post) = post->next;
+    *(post->next ? &post->next->previous : &gateway->last_post) = post->previous;
+    pthread_mutex_unlock(&gateway->posts_lock);
+}
+
+static void free_post(struct post *post)
+{
+    ingested_free(&post->ingested);
+    free(post->tickets);
+    free(post);
+}
+
+static struct http_response *verdicts(struct gateway *gateway, const struct ingested *ingested)
+{
+    struct buffer body = BUFFER_BOUNDED(ANSWER_MOST);
+    ingested_write(ingested, gateway->options.common.city, &body);
+    size_t accepted = ingested->count - ingested->repeats - ingested->refused;
+    metrics_add(gateway->metrics, G_ACCEPTED, NULL, (int64_t)accepted);
+    metrics_add(gateway->metrics, G_REPEATS, NULL, (int64_t)ingested->repeats);
+    metrics_add(gateway->metrics, G_REFUSED, NULL, (int64_t)ingested->refused);
+    struct http_response *response = http_response_take(ingested->refused ? 207 : 200, "application/json", &body);
+    return http_response_header(response, "Cache-Control", "no-store");
+}
+
+static void answer_failure(struct post *post, const char *what)
+{
+    char detail[PROBLEM_SIZE];
+    snprintf(detail, sizeof detail, "%s; " SAFE_TO_REPEAT, what);
+    http_reply(post->request, retry_after(problem(503, detail), RETRY_KAFKA_S));
+}
+
+/* One verdict less, or the handler is through. */
+static void post_settle(struct post *post)
+{
+    if (atomic_fetch_sub(&post->waiting, 1) > 1)
+        return;
+    struct gateway *gateway = post->gateway;
+    unlink_post(gateway, post);
+    if (!atomic_exchange(&post->answered, true)) {
+        if (atomic_load(&post->failed))
+            answer_failure(post, "kafka did not acknowledge every event");
+        else
+            http_reply(post->request, verdicts(gateway, &post->ingested));
+    }
+    free_post(post);
+}
+
+void gateway_on_delivery(void *context, void *event_context, const struct sender_verdict *verdict)
+{
+    struct gateway *gateway = context;
+    struct ticket *ticket = event_context;
+    if (!ticket) /* a page visit */
+        return;
+    struct post *post = ticket->post;
+    if (verdict->failure) {
+        metrics_add(gateway->metrics, G_UNACKNOWLEDGED, NULL, 1);
+        atomic_store(&post->failed, true);
+    } else {
+        post->ingested.records[ticket->number].partition = verdict->partition;
+        post->ingested.records[ticket->number].offset = verdict->offset;
+    }
+    post_settle(post);
+}
+
+void gateway_expire_posts(struct gateway *gateway)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    /* A post is taken off the list before it goes: those on it stay while the lock is held. */
+    pthread_mutex_lock(&gateway->posts_lock);
+    for (struct post *post = gateway->first_post; post && post->deadline_ms <= now_ms; post = post->next)
+        if (!atomic_exchange(&post->answered, true))
+            answer_failure(post, "kafka did not acknowledge within the time of --ack-timeout");
+    pthread_mutex_unlock(&gateway->posts_lock);
+}
+
+static void submit(struct gateway *gateway, struct post *post)
+{
+    struct error error = {0};
+    struct ingested *ingested = &post->ingested;
+    size_t due = 1;
+    for (size_t i = 0; i < ingested->count; i++)
+        due += ingested->records[i].state == RECORD_GOOD;
+    atomic_store(&post->waiting, due);
+    post->deadline_ms = clock_monotonic_ms() + gateway->options.ack_timeout_ms;
+    link_post(gateway, post);
+    for (size_t i = 0; i < ingested->count; i++) {
+        const struct ingest_record *record = &ingested->records[i];
+        if (record->state != RECORD_GOOD)
+            continue;
+        post->tickets[i] = (struct ticket){post, (uint32_t)i};
+        struct slice key = {ingested->bytes.data + record->key_at, record->key_size};
+        struct slice value = {ingested->bytes.data + record->value_at, record->value_size};
+        if (sender_produce(gateway->sender, record->type, key, value, &post->tickets[i], &error) < 0) {
+            if (error.code == ERROR_REFUSED)
+                atomic_store(&gateway->broken, true);
+            metrics_add(gateway->metrics, G_UNACKNOWLEDGED, NULL, 1);
+            atomic_store(&post->failed, true);
+            post_settle(post);
+        }
+    }
+    post_settle(post);
+}
+
+static bool media_is(const char *value, const char *type)
+{
+    size_t size = strcspn(value, "; \t");
+    return size == strlen(type) && strncasecmp(value, type, size) == 0;
+}
+
+static bool form_of(const struct http_request *request, enum ingest_form *ret_form)
+{
+    static const struct {
+        const char *type;
+        enum ingest_form form;
+    } forms[] = {{"application/json", INGEST_JSON},
+                 {"application/x-ndjson", INGEST_NDJSON},
+                 {"application/ndjson", INGEST_NDJSON},
+                 {"text/csv", INGEST_CSV},
+                 {"application/cloudevents+json", INGEST_CLOUDEVENT},
+                 {"application/cloudevents-batch+json", INGEST_CLOUDEVENTS}};
+    const char *type = http_header(request, "Content-Type");
+    for (size_t i = 0; type && i < sizeof forms / sizeof *forms; i++)
+        if (media_is(type, forms[i].type)) {
+            *ret_form = forms[i].form;
+            if (*ret_form == INGEST_JSON && http_header(request, "ce-specversion"))
+                *ret_form = INGEST_CLOUDEVENT_BINARY;
+            return true;
+        }
+    return false;
+}
+
+/* "Bearer TOKEN"; data NULL without. */
+static struct slice token_of(const struct http_request *request)
+{
+    const char *value = http_header(request, "Authorization");
+    if (!value || strncasecmp(value, "Bearer ", 7) != 0)
+        return (struct slice){0};
+    value += 7;
+    value += strspn(value, " ");
+    return slice_of(value);
+}
+
+/* The key without the quotes that the header's standard wants and most senders leave out. */
+static struct slice key_of(const struct http_request *request)
+{
+    struct slice key = slice_of(http_header(request, "Idempotency-Key"));
+    if (key.size >= 2 && key.data[0] == '"' && key.data[key.size - 1] == '"')
+        key = (struct slice){key.data + 1, key.size - 2};
+    return key;
+}
+
+static struct http_response *refusal_response(const struct ingest_refusal *refusal)
+{
+    struct http_field_error errors[PROBLEMS_MOST];
+    size_t count = problems_kept(&refusal->problems);
+    for (size_t i = 0; i < count; i++)
+        errors[i] = (struct http_field_error){.field = *refusal->problems.items[i].field ? refusal->problems.items[i].field : NULL,
+                                              .detail = refusal->problems.items[i].text,
+                                              .line = (int64_t)refusal->line};
+    return http_problem(refusal->status, refusal->detail, errors, count);
+}
+
+/* The body as it is meant; what is unpacked is put into `unpacked`. NULL, or why not. */
+static struct http_response *unpack(const struct http_request *request, struct buffer *unpacked, struct slice *ret_body)
+{
+    struct error error = {0};
+    const char *encoding = http_header(request, "Content-Encoding");
+    *ret_body = request->body;
+    if (!encoding || strcasecmp(encoding, "identity") == 0)
+        return NULL;
+    if (strcasecmp(encoding, "gzip") != 0)
+        return http_response_header(problem(415, "the body's Content-Encoding is not taken; allowed: gzip, or none"), "Accept-Encoding",
+                                    "gzip");
+    int result = body_inflate(request->body, GATEWAY_BODY_MOST, unpacked, &error);
+    if (result < 0) {
+        char detail[PROBLEM_SIZE];
+        snprintf(detail, sizeof detail, "the body: %.400s", error.text);
+        return problem(result == -ERROR_LIMIT ? 413 : result == -ERROR_MEMORY ? 503 : 400, detail);
+    }
+    *ret_body = (struct slice){unpacked->data ? unpacked->data : "", unpacked->size};
+    return NULL;
+}
+
+static struct ingest *take_worker(struct gateway *gateway)
+{
+    pthread_mutex_lock(&gateway->workers_lock);
+    struct ingest *worker = gateway->workers[--gateway->worker_count]; /* there are as many as threads */
+    pthread_mutex_unlock(&gateway->workers_lock);
+    return worker;
+}
+
+static void give_worker(struct gateway *gateway, struct ingest *worker)
+{
+    pthread_mutex_lock(&gateway->workers_lock);
+    gateway->workers[gateway->worker_count++] = worker;
+    pthread_mutex_unlock(&gateway->workers_lock);
+}
+
+static int64_t take_from_bucket(struct gateway *gateway, struct credential *credential, int64_t count)
+{
+    pthread_mutex_lock(&gateway->buckets_lock);
+    int64_t wait_ms = credential_take(credential, count, clock_monotonic_ms());
+    pthread_mutex_unlock(&gateway->buckets_lock);
+    return wait_ms;
+}
+
+/* The request's events in `ingested`; or an answer already. NULL and `taken` false: no memory. */
+static struct http_response *judge(struct gateway *gateway, struct http_request *request, struct credential *credential,
+                                   struct ingested *ingested, bool *ret_taken)
+{
+    struct ingest_request asked = {.credential = credential, .idempotency_key = key_of(request), .now_ms = clock_wall_ms()};
+    struct ingest_refusal refusal;
+    struct error error = {0};
+    struct buffer unpacked = BUFFER_BOUNDED(GATEWAY_BODY_MOST);
+    if (!form_of(request, &asked.form))
+        return problem(415, "the body's Content-Type is not taken; allowed: application/json, application/x-ndjson, text/csv, "
+                            "application/cloudevents+json, application/cloudevents-batch+json");
+    struct http_response *response = unpack(request, &unpacked, &asked.body);
+    if (response)
+        goto finish;
+    asked.ce_specversion = slice_of(http_header(request, "ce-specversion"));
+    asked.ce_id = slice_of(http_header(request, "ce-id"));
+    asked.ce_source = slice_of(http_header(request, "ce-source"));
+    asked.ce_type = slice_of(http_header(request, "ce-type"));
+    asked.ce_time = slice_of(http_header(request, "ce-time"));
+    struct ingest *worker = take_worker(gateway);
+    int result = ingest_judge(worker, &asked, ingested, &refusal, &error);
+    give_worker(gateway, worker);
+    *ret_taken = result >= 0;
+    if (result == -ERROR_INPUT)
+        response = refusal_response(&refusal);
+    else if (result < 0)
+        response = retry_after(problem(503, error.text), RETRY_QUEUE_S);
+    if (ingested->count > 1)
+        take_from_bucket(gateway, credential, (int64_t)ingested->count - 1);
+finish:
+    buffer_free(&unpacked);
+    return response;
+}
+
+static struct http_response *unknown_token(void)
+{
+    return http_response_header(problem(401, "there is no token, or it is not known here; give it as `Authorization: Bearer TOKEN`"),
+                                "WWW-Authenticate", "Bearer");
+}
+
+static struct http_response *answer_or_take(struct gateway *gateway, struct http_request *request, struct ingested *ingested,
+                                            bool *ret_taken)
+{
+    struct http_response *response;
+    pthread_rwlock_rdlock(&gateway->credentials_lock);
+    struct credential *credential = credentials_find(gateway->credentials, token_of(request));
+    if (!credential) {
+        response = unknown_token();
+    } else {
+        int64_t wait_ms = take_from_bucket(gateway, credential, 1);
+        response = wait_ms ? retry_after(problem(429, "this token's rate is used up; come again after the seconds of Retry-After"),
+                                         (wait_ms + 999) / 1000)
+                           : judge(gateway, request, credential, ingested, ret_taken);
+    }
+    pthread_rwlock_unlock(&gateway->credentials_lock);
+    return response;
+}
+
+void gateway_post_events(struct http_request *request, void *context)
+{
+    struct gateway *gateway = context;
+    struct ingested ingested = {0};
+    bool taken = false;
+    struct http_response *response = answer_or_take(gateway, request, &ingested, &taken);
+    size_t good = ingested.count - ingested.repeats - ingested.refused;
+    if (!taken) {
+        ingested_free(&ingested);
+        http_reply(request, response);
+        return;
+    }
+    if (good == 0) { /* nothing for Kafka */
+        response = verdicts(gateway, &ingested);
+        ingested_free(&ingested);
+        http_reply(request, response);
+        return;
+    }
+    struct post *post = NULL;
+    if (sender_pending(gateway->sender) + good <= (size_t)gateway->options.queue_events)
+        post = calloc(1, sizeof *post);
+    if (post)
+        post->tickets = calloc(ingested.count, sizeof *post->tickets);
+    if (!post || !post->tickets) {
+        free(post);
+        ingested_free(&ingested);
+        http_reply(request, retry_after(problem(503, "the queue for kafka is full; nothing was sent; " SAFE_TO_REPEAT), RETRY_QUEUE_S));
+        return;
+    }
+    post->gateway = gateway;
+    post->request = request;
+    post->ingested = ingested;
+    http_defer(request);
+    submit(gateway, post);
+}

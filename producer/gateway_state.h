@@ -1,0 +1,53 @@
+/* What the gateway's files share. Threads: the HTTP server's run the handlers, which wait for nothing; one polls Kafka and
+ * gives the answers; the main one watches signals and the tokens file. */
+#ifndef CITYTOTALS_PRODUCER_GATEWAY_STATE_H
+#define CITYTOTALS_PRODUCER_GATEWAY_STATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/http.h"
+#include "base/management.h"
+#include "producer/gateway_metrics.h"
+#include "producer/ingest.h"
+#include "producer/sender.h"
+#include "producer/settings.h"
+
+#define GATEWAY_THREADS_MOST 16
+#define GATEWAY_BODY_MOST (1024 * 1024) /* bytes of a body, and of what it unpacks to */
+
+struct post;
+
+struct gateway {
+    struct gateway_options options;
+    int64_t schema_ids[EVENT_TYPES];
+    struct metrics *metrics;
+    struct management *management;
+    struct health health;
+    struct http_server *server;
+    struct sender *sender;
+    atomic_bool broken; /* Kafka's client gave up for good */
+
+    pthread_rwlock_t credentials_lock; /* of which credentials are in force */
+    struct credentials *credentials;
+    pthread_mutex_t buckets_lock; /* of what is in their buckets */
+
+    pthread_mutex_t workers_lock; /* of the free ones; each handler takes one and gives it back */
+    struct ingest *workers[GATEWAY_THREADS_MOST];
+    size_t worker_count;
+
+    pthread_mutex_t posts_lock; /* of the requests that wait for Kafka, the oldest first */
+    struct post *first_post, *last_post;
+
+    pthread_t poller;
+    bool polling;
+    atomic_bool stop_polling;
+};
+
+/* gateway_events.c */
+void gateway_post_events(struct http_request *request, void *context);
+void gateway_on_delivery(void *context, void *event_context, const struct sender_verdict *verdict);
+/* Answers the requests whose time is over. On the polling thread. */
+void gateway_expire_posts(struct gateway *gateway);
+
+#endif

@@ -1,0 +1,190 @@
+"""The HTTP gateway on real Kafka: forms of events, every status, tokens, and what arrives in the topics."""
+import gzip
+import json
+import os
+import signal
+import subprocess
+import urllib.request
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from tests.integration.test_send import arrived
+from tests.lab import events as e
+from tests.lab.gateway import PRODUCER, Gateway, event, event_id, new_token
+from tests.lab.process import wait_until
+
+
+@pytest.fixture
+def gateway(city):
+    return Gateway(city)
+
+
+def kept(city, record):
+    """What Kafka has where a verdict says."""
+    consumer = Consumer({"bootstrap.servers": city.kafka.bootstrap, "group.id": "look", "enable.auto.commit": False})
+    try:
+        consumer.assign([TopicPartition(record["topic"], record["partition"], record["offset"])])
+        message = consumer.poll(30)
+        assert message and not message.error() and message.offset() == record["offset"]
+        return message
+    finally:
+        consumer.close()
+
+
+def test_one_event_is_answered_with_its_place_in_kafka(city, gateway):
+    answer = gateway.post(event("HB-1"))
+    assert answer.status == 200, answer
+    assert answer.headers["Content-Type"] == "application/json" and answer.headers["Cache-Control"] == "no-store"
+    said = answer.json
+    assert (said["accepted"], said["repeats"], said["refused"]) == (1, 0, 0)
+    record = said["records"][0]
+    assert record["status"] == "accepted" and record["event_id"] == event_id("HB-1")
+    assert record["topic"] == f"{city.name}.headcount-changes"
+    message = kept(city, record)
+    assert message.key() == b"hong-bang" and message.value()[:2] == b"\xc3\x01"
+    [(_, got, _, _)] = arrived(city)
+    assert (got["source"], got["agency"], got["delta"]) == ("so-noi-vu", "hong-bang", -3)
+
+
+def test_array_ndjson_csv_and_gzip(city, gateway):
+    answer = gateway.post([event("a"), event("b", 2)])
+    assert answer.status == 200 and [record["index"] for record in answer.json["records"]] == [0, 1]
+    answer = gateway.post_lines(event("c"), "", event("d"))
+    assert answer.status == 200 and [record["line"] for record in answer.json["records"]] == [1, 3]
+    answer = gateway.post("\ufefftype;id;sector;reason;delta;effective_date\r\nheadcount-change;e;administrative;retired;-3;2020-10-30\r\n",
+                          "text/csv; charset=utf-8")
+    assert answer.status == 200 and answer.json["records"][0]["line"] == 2, answer
+    answer = gateway.post(gzip.compress(json.dumps(event("f")).encode()), Content_Encoding="gzip")
+    assert answer.status == 200, answer
+    assert gateway.post(json.dumps(event("g"), indent=2)).status == 200
+    assert sorted(each["event_id"] for _, each, _, _ in arrived(city)) == sorted(
+        e.event_id("headcount-change", "so-noi-vu", "hong-bang", id_) for id_ in "abcdefg")
+    assert gateway.post([]).json == {"accepted": 0, "repeats": 0, "refused": 0, "records": []}
+
+
+def test_cloudevents_in_their_three_modes(city, gateway):
+    data = event(None)
+    del data["type"]
+    envelope = {"specversion": "1.0", "id": "ce-1", "source": "//hong-bang/hr", "type": "vn.haiphong.headcount-change",
+                "time": "2020-10-30T08:15:00+07:00", "datacontenttype": "application/json", "traceparent": "00-1", "data": data}
+    answer = gateway.post(envelope, "application/cloudevents+json; charset=utf-8")
+    assert answer.status == 200 and answer.json["records"][0]["event_id"] == event_id("ce-1"), answer
+    answer = gateway.post([envelope | {"id": "ce-2"}, envelope | {"specversion": "0.3"}], "application/cloudevents-batch+json")
+    assert answer.status == 207 and [each["status"] for each in answer.json["records"]] == ["accepted", "refused"]
+    answer = gateway.post(data, ce_specversion="1.0", ce_id="c%65-3", ce_source="x", ce_type="headcount-change",
+                          ce_time="2020-10-30T08:15:00Z")
+    assert answer.status == 200 and answer.json["records"][0]["event_id"] == event_id("ce-3"), answer
+    assert gateway.post(data, ce_specversion="1.0", ce_id="x", ce_type="headcount-change").status == 422
+    got = [each for _, each, _, _ in arrived(city)]
+    assert {each["source"] for each in got} == {"so-noi-vu"} and len(got) == 3
+    assert got[0]["occurred_at"] == 1604020500000
+
+
+def test_idempotency_key(city, gateway):
+    first = gateway.post(event(None), Idempotency_Key="2020/17")
+    again = gateway.post(event(None), Idempotency_Key='"2020/17"')
+    assert first.status == again.status == 200
+    assert first.json["records"][0]["event_id"] == again.json["records"][0]["event_id"] == event_id("2020/17")
+    assert gateway.post(event(None)).status == 422
+
+
+def test_batch_with_refused_records_is_207_and_sends_the_good_ones(city, gateway):
+    answer = gateway.post_lines(event("a"), event("b", 0), event("a"), event("a", -4), "{", event("c"))
+    assert answer.status == 207, answer
+    said = answer.json
+    assert (said["accepted"], said["repeats"], said["refused"]) == (2, 1, 3)
+    assert [each["status"] for each in said["records"]] == ["accepted", "refused", "repeat", "refused", "refused", "accepted"]
+    assert said["records"][1]["errors"][0]["field"] == "delta" and said["records"][1]["line"] == 2
+    assert said["records"][2]["offset"] == said["records"][0]["offset"]
+    assert len(arrived(city)) == 2
+    answer = gateway.post_lines(event("x", 0))
+    assert answer.status == 207 and answer.json["accepted"] == 0
+
+
+def problem(answer, status, says):
+    assert answer.status == status, answer
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json["status"] == status and says in json.dumps(answer.json, ensure_ascii=False), answer
+    return answer
+
+
+def test_statuses_of_refusal(city, gateway):
+    problem(gateway.post("{"), 400, "found the end of the line")
+    problem(gateway.post(""), 400, "line 1: column 1")
+    problem(gateway.post('[{"a":1},'), 400, "can't be read")
+    problem(gateway.post(b"\xff", "text/csv"), 400, "not UTF-8")
+    problem(gateway.post("a,b\n", "text/csv"), 400, "line 1")
+    problem(gateway.post(b"no gzip", Content_Encoding="gzip"), 400, "no gzip")
+    answer = problem(gateway.post(event("a"), token=None), 401, "Bearer")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    problem(gateway.post(event("a"), token="ct_wrong"), 401, "not known")
+    problem(gateway.post(event("a"), token=gateway.token[:-1]), 401, "not known")
+    problem(gateway.post(event("a", agency="an-lao")), 403, "may not speak for it")
+    problem(gateway.post(event("a", source="hong-bang")), 403, "or leave it out")
+    assert problem(gateway.post_lines(event("a"), event("b", agency="an-lao")), 403, "record 1").json["errors"][0]["line"] == 2
+    problem(gateway.ask("GET", "/v1/nothing"), 404, "nothing at this path")
+    assert gateway.ask("GET").headers["Allow"] == "POST, OPTIONS"
+    problem(gateway.post(b" " * (1024 * 1024 + 1)), 413, "longer")
+    problem(gateway.post_lines(event("a"), " " * (16 * 1024 + 1)), 413, "16384")
+    problem(gateway.post_lines(*["1"] * 10001), 413, "10000 records")
+    problem(gateway.post(event("a"), "application/xml"), 415, "text/csv")
+    problem(gateway.ask(body=b"{}"), 415, "application/json")
+    problem(gateway.post(event("a"), Content_Encoding="br"), 415, "gzip")
+    answer = problem(gateway.post(event("a", 0, sector="phong")), 422, "delta is 0")
+    assert [each["field"] for each in answer.json["errors"]] == ["sector", "delta"]
+    problem(gateway.post({"type": "page-visit", "visitor": "0" * 32}), 422, "/v1/visits")
+    problem(gateway.post(event("a", agency=None), token=gateway.wide), 422, "agency is missing")
+    assert gateway.post(event("good", agency=None)).status == 200
+    assert len(arrived(city)) == 1  # nothing of all the refused
+
+
+def test_rate_of_a_token(city):
+    token, line = new_token(rate=10)
+    gateway = Gateway(city, tokens=[line])
+    assert gateway.post([event(f"a{i}") for i in range(25)], token=token).status == 200
+    answer = problem(gateway.post(event("b"), token=token), 429, "rate")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 2
+    assert gateway.post(event("c")).status == 200, "another token's bucket"
+    wait_until("the bucket fills", lambda: gateway.post(event("b"), token=token).status == 200, 30)
+
+
+def test_tokens_are_read_again_and_a_bad_file_keeps_those_before(city, gateway):
+    token, line = new_token(source="moi", agency="an-lao")
+    assert gateway.post(event("a", agency="an-lao"), token=token).status == 401
+    gateway.write_tokens(line)  # seen by itself
+    wait_until("the new token is known", lambda: gateway.post(event("a", agency="an-lao"), token=token).status == 200, 30)
+    gateway.write_tokens("sha256:nonsense")
+    gateway.process.popen.send_signal(signal.SIGHUP)
+    gateway.process.wait_for_log(r"not taken, those before stay in force: .*line 3")
+    assert gateway.post(event("b", agency="an-lao"), token=token).status == 200
+    gateway.write_tokens()
+    wait_until("the token is taken away", lambda: gateway.post(event("c", agency="an-lao"), token=token).status == 401, 30)
+    gateway.tokens_path.unlink()
+    gateway.process.wait_for_log(r"not taken.*No such file")
+    assert gateway.post(event("d")).status == 200
+    assert token not in gateway.process.log()
+
+
+def test_it_stops_orderly_and_tells_its_state(city, gateway):
+    with urllib.request.urlopen(f"http://127.0.0.1:{gateway.management}/readyz", timeout=30) as ready:
+        assert ready.status == 200
+    assert gateway.post([event("a"), event("b")]).status == 200
+    assert gateway.metric("gateway_events_accepted_total") == 2 and gateway.metric("gateway_tokens") == 2
+    assert gateway.process.stop() == 0
+    assert "stopped" in gateway.process.log()
+
+
+def test_bad_starts(city):
+    def run(*arguments):
+        done = subprocess.run([os.fspath(PRODUCER), "gateway", *map(os.fspath, arguments)], capture_output=True, text=True, timeout=120)
+        return done.returncode, done.stderr
+    path = city.directory / "tokens"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("ct_the-token-itself source=a agencies=b\n")
+    assert run()[0] == 2
+    status, said = run("-b", city.kafka.bootstrap, "--listen", "127.0.0.1:0", "--tokens", path)
+    assert status == 2 and "line 1" in said and "the-token-itself" not in said
+    path.write_text(new_token()[1] + "\n")
+    status, said = run("-b", city.kafka.bootstrap, "--listen", "127.0.0.1:0", "--tokens", path, "--city", "nowhere")
+    assert status == 1 and "nowhere.headcount-changes" in said and "--create-topics" in said

@@ -1,0 +1,130 @@
+"""A gateway under test and clients of it: real programs over real sockets."""
+import http.client
+import json
+import os
+import socket
+import subprocess
+
+from tests.lab import events as e
+from tests.lab.process import BUILD
+
+PRODUCER = BUILD / "producer" / "citytotals-producer"
+
+
+def new_token(source="so-noi-vu", agency="hong-bang", rate=0):
+    """(token, its line for the file), as the program prints them."""
+    done = subprocess.run([os.fspath(PRODUCER), "token", "new", "--source", source, "--agency", agency, "--rate", str(rate)],
+                          capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.splitlines()
+
+
+def event(id_, delta=-3, agency="hong-bang", **fields):
+    made = {"type": "headcount-change", "id": id_, "agency": agency, "sector": "administrative",
+            "reason": "retired" if delta < 0 else "recruited", "delta": delta, "effective_date": "2020-10-30", **fields}
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def event_id(id_, source="so-noi-vu", agency="hong-bang"):
+    import uuid
+    return str(uuid.UUID(bytes=e.event_id("headcount-change", source, agency, id_)))
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return f"{self.status} {self.body[:600]!r}"
+
+
+class Gateway:
+    """Tokens: `token` speaks for hong-bang only, `wide` for every agency, both as source so-noi-vu."""
+
+    def __init__(self, city, *flags, tokens=None, env=None):
+        self.city = city
+        self.tokens_path = city.directory / f"tokens-{len(city.processes)}"
+        self.tokens_path.parent.mkdir(parents=True, exist_ok=True)
+        (self.token, first), (self.wide, second) = new_token(), new_token(agency="*")
+        self.lines = [first, second]
+        self.write_tokens(*(tokens or []))
+        self.port = 0
+        self.flags = flags
+        self.env = env
+        self.start()
+
+    def write_tokens(self, *more):
+        self.tokens_path.write_text("\n".join([*self.lines, *more]) + "\n")
+
+    def start(self):
+        """Again on the same port, once it has one."""
+        self.process = self.city.program("gateway", PRODUCER, "gateway", "-b", self.city.kafka.bootstrap, "--city", self.city.name,
+                                         "--listen", f"127.0.0.1:{self.port}", "--management", "127.0.0.1:0", "--tokens",
+                                         self.tokens_path, "--connect-timeout", "60s", "-X", "reconnect.backoff.max.ms=500",
+                                         *self.flags, env=self.env)
+        self.port = int(self.process.wait_for_log(r"listening gateway 127\.0\.0\.1:(\d+)").group(1))
+        self.management = int(self.process.wait_for_log(r"listening management 127\.0\.0\.1:(\d+)").group(1))
+        return self
+
+    def metric(self, name):
+        connection = http.client.HTTPConnection("127.0.0.1", self.management, timeout=30)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return sum(float(line.split()[-1]) for line in text.splitlines()
+                   if line.startswith((f"citytotals_{name} ", f"citytotals_{name}{{")))
+
+    def connect(self, timeout=60):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def ask(self, method="POST", path="/v1/events", body=None, token="", connection=None, **headers):
+        """`token` "" is the usual one, None is none. Header names with _ for -."""
+        own = connection or self.connect()
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token or self.token}"
+        own.request(method, path, body, sent)
+        response = own.getresponse()
+        answer = Answer(response.status, response.headers, response.read())
+        if not connection:
+            own.close()
+        return answer
+
+    def post(self, what, type_="application/json", **options):
+        body = what if isinstance(what, (bytes, str)) or what is None else json.dumps(what, ensure_ascii=False)
+        return self.ask(body=body.encode() if isinstance(body, str) else body, Content_Type=type_, **options)
+
+    def post_lines(self, *events, **options):
+        return self.post("".join((each if isinstance(each, str) else json.dumps(each)) + "\n" for each in events),
+                         "application/x-ndjson", **options)
+
+    def raw(self, *parts, seconds=60, close=True):
+        """Bytes as they are; everything that comes until the gateway closes, or the parts' answers for `close` False."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
+            for part in parts:
+                try:
+                    connection.sendall(part if isinstance(part, bytes) else part.encode())
+                except (BrokenPipeError, ConnectionResetError):
+                    break
+            if close:
+                connection.shutdown(socket.SHUT_WR)
+            got = b""
+            try:
+                while more := connection.recv(65536):
+                    got += more
+                    if not close:
+                        break
+            except ConnectionResetError:
+                pass
+            return got
+
+    def rss_mib(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
+
+    def peak_mib(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
