@@ -266,8 +266,8 @@ bool redis_model_skip(struct redis_model *redis, const char *epoch, uint8_t topi
     state->gaps[state->gap_count++] = (struct gap){topic, partition, from, to};
     state->offsets[topic][partition] = to;
     struct last_record last;
-    char *text = state->last[topic][partition];
+    char *text = state->last[topic][partition], changed[LAST_RECORD_TEXT_SIZE];
     if (last_record_parse(slice_of(text), &last))
-        last_record_format(&(struct last_record){.offset = -1, .newest_ms = last.newest_ms}, text);
+        memcpy(text, last_record_format(&(struct last_record){.offset = -1, .newest_ms = last.newest_ms}, changed), sizeof changed);
     return true;
 }
