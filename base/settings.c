@@ -416,6 +416,12 @@ static bool city_ok(const char *city)
     return size >= 1 && size <= 32 && strspn(city, "abcdefghijklmnopqrstuvwxyz0123456789-") == size;
 }
 
+/* Only texts, addresses and days can be required. */
+static bool is_unset(const struct setting *setting, const void *field)
+{
+    return setting->kind == SETTING_DATE ? *(const int32_t *)field == INT32_MIN : !*(const char *const *)field;
+}
+
 static int parse_all(const struct command *command, int argc, char **argv, struct settings *settings, void *options,
                      char **operands, int *operand_count, bool *ret_help, struct error *error)
 {
@@ -446,7 +452,7 @@ static int parse_all(const struct command *command, int argc, char **argv, struc
     if (common->city && !city_ok(common->city))
         return error_set(error, ERROR_USAGE, "city is \"%s\"; allowed: 1 to 32 of a-z, 0-9 and -", common->city);
     for (size_t i = 0; (setting = setting_at(command, i)); i++)
-        if (setting->required && !*(const char **)(void *)((char *)options + setting->offset))
+        if (setting->required && is_unset(setting, (char *)options + setting->offset))
             return error_set(error, ERROR_USAGE, "--%s %s is required", setting->name, setting->placeholder);
     return 0;
 }

@@ -12,6 +12,8 @@
 void document_begin(const struct totals *totals, struct buffer *out);
 
 void agencies_json(const struct figures *figures, const struct totals *totals, struct buffer *out);
+/* [{…},…] without its name. */
+void agencies_array_json(const struct figures *figures, struct buffer *out);
 /* With the agency's latest changes. */
 void agency_json(const struct figures *figures, const struct totals *totals, const struct agency_figures *agency,
                  struct buffer *out);
@@ -44,6 +46,7 @@ void changes_atom(const struct figures *figures, const struct totals *totals, st
 void csv_begin(struct buffer *out, const char *header);
 void csv_text(struct buffer *out, struct slice text); /* a cell and what parts it from the one before */
 void csv_number(struct buffer *out, bool has, int64_t number);
+void csv_percent(struct buffer *out, const char *percent); /* percent_format's text: its minus sign is no formula */
 void csv_end_row(struct buffer *out);
 void totals_csv(const struct totals *totals, struct buffer *out);
 void agencies_csv(const struct figures *figures, struct buffer *out);

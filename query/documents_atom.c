@@ -1,50 +1,32 @@
 /* The latest changes as an Atom feed. Pure. */
-#include <stdio.h>
-
-#include "base/json_text.h"
 #include "query/documents.h"
+#include "query/markup.h"
 #include "query/text.h"
 
 enum { ENTRIES_MOST = 100 };
-
-static void xml_text(struct buffer *out, struct slice text)
-{
-    for (size_t i = 0, length; i < text.size; i += length) {
-        unsigned char byte = (unsigned char)text.data[i];
-        length = utf8_character(text.data + i, text.size - i);
-        if (length == 0 || (byte < 0x20 && byte != '\n')) {
-            buffer_text_append(out, "\xEF\xBF\xBD");
-            length = 1;
-        } else if (byte == '<' || byte == '>' || byte == '&' || byte == '"') {
-            buffer_printf(out, "&#%d;", byte);
-        } else {
-            buffer_append(out, text.data + i, length);
-        }
-    }
-}
 
 static void title(const struct figures *figures, const struct snapshot_change *change, struct buffer *out)
 {
     struct slice agency = change_field(change, "agency"), decision = change_field(change, "decision");
     const struct agency_figures *known = figures_agency(figures, agency);
-    xml_text(out, known && known->name ? known->name->name[LANGUAGE_VI] : agency);
+    markup_text(out, known && known->name ? known->name->name[LANGUAGE_VI] : agency);
     buffer_text_append(out, ": ");
     if (slice_equal(change_field(change, "type"), slice_of("headcount-change"))) {
         buffer_text_append(out, "biên chế ");
         if (change_field(change, "delta").size && *change_field(change, "delta").data != '-')
             buffer_text_append(out, "+");
-        xml_text(out, change_field(change, "delta"));
+        markup_text(out, change_field(change, "delta"));
     } else {
         buffer_text_append(out, "đơn vị ");
-        xml_text(out, change_field(change, "units_before"));
+        markup_text(out, change_field(change, "units_before"));
         buffer_text_append(out, " → ");
-        xml_text(out, change_field(change, "units_after"));
+        markup_text(out, change_field(change, "units_after"));
     }
     if (change_field(change, "reverses").data)
         buffer_text_append(out, " (hủy)");
     if (decision.data) {
         buffer_text_append(out, " · ");
-        xml_text(out, decision);
+        markup_text(out, decision);
     }
 }
 
@@ -60,16 +42,16 @@ void changes_atom(const struct figures *figures, const struct totals *totals, st
     for (size_t i = 0; i < figures->snapshot.change_count && i < ENTRIES_MOST; i++) {
         const struct snapshot_change *change = &figures->snapshot.changes[i];
         buffer_text_append(out, "<entry><id>urn:uuid:");
-        xml_text(out, change_field(change, "event_id"));
+        markup_text(out, change_field(change, "event_id"));
         buffer_text_append(out, "</id><updated>");
-        xml_text(out, change_field(change, "occurred_at"));
+        markup_text(out, change_field(change, "occurred_at"));
         buffer_text_append(out, "</updated><title>");
         title(figures, change, out);
         buffer_text_append(out, "</title><content type=\"text\">");
         for (size_t f = 0; f < change->fields.count; f++) {
-            xml_text(out, change->fields.cells[f].field);
+            markup_text(out, change->fields.cells[f].field);
             buffer_text_append(out, " = ");
-            xml_text(out, change->fields.cells[f].value);
+            markup_text(out, change->fields.cells[f].value);
             buffer_text_append(out, "\n");
         }
         buffer_text_append(out, "</content></entry>\n");

@@ -51,8 +51,7 @@ void csv_end_row(struct buffer *out)
     buffer_text_append(out, "\r\n");
 }
 
-/* A percentage is ours: its minus sign is no formula. */
-static void csv_percent(struct buffer *out, const char *percent)
+void csv_percent(struct buffer *out, const char *percent)
 {
     if (!*percent) {
         csv_text(out, slice_of(""));

@@ -29,17 +29,24 @@ static void agency_object(const struct agency_figures *agency, struct buffer *ou
     buffer_text_append(out, "}");
 }
 
-void agencies_json(const struct figures *figures, const struct totals *totals, struct buffer *out)
+void agencies_array_json(const struct figures *figures, struct buffer *out)
 {
-    buffer_text_append(out, "{");
-    document_begin(totals, out);
-    buffer_text_append(out, ",\"agencies\":[");
+    buffer_text_append(out, "[");
     for (size_t i = 0; i < figures->agency_count; i++) {
         buffer_text_append(out, i ? "," : "");
         agency_object(&figures->agencies[i], out);
         buffer_text_append(out, "}");
     }
-    buffer_text_append(out, "]}\n");
+    buffer_text_append(out, "]");
+}
+
+void agencies_json(const struct figures *figures, const struct totals *totals, struct buffer *out)
+{
+    buffer_text_append(out, "{");
+    document_begin(totals, out);
+    buffer_text_append(out, ",\"agencies\":");
+    agencies_array_json(figures, out);
+    buffer_text_append(out, "}\n");
 }
 
 static void changes_array(const struct figures *figures, const struct changes_query *query, struct buffer *out)

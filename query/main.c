@@ -1,10 +1,12 @@
 /* citytotals-query: shows the live totals. */
 #include "query/print.h"
+#include "query/report_command.h"
 #include "query/serve.h"
 #include "query/settings.h"
 
 int main(int argc, char **argv)
 {
-    static const struct program_command commands[] = {{&query_command_print, query_print}, {&query_command_serve, query_serve}, {0}};
+    static const struct program_command commands[] = {{&query_command_print, query_print}, {&query_command_report, query_report},
+                                                       {&query_command_serve, query_serve}, {0}};
     return program_main("citytotals-query", "Shows the city's live totals.", commands, argc, argv);
 }

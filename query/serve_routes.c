@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "query/query_metrics.h"
+#include "query/report.h"
 #include "query/serve_state.h"
 #include "query/web.h"
 
@@ -127,6 +128,15 @@ static void render_units(const struct rendering *rendering, const struct totals 
         units_json(totals, out);
 }
 
+/* When and how well Redis was read is the view's. */
+static void take_reading(struct totals *totals, const struct view *view)
+{
+    totals->read_at_ms = view->totals.read_at_ms;
+    totals->has_lag = view->totals.has_lag;
+    totals->lag = view->totals.lag;
+    totals->stale = view->totals.stale;
+}
+
 /* The totals by a day's end, made for this request. */
 static void reply_as_of(struct http_request *request, struct serve *serve, int32_t date,
                         void (*render)(const struct rendering *, const struct totals *, struct buffer *))
@@ -140,10 +150,7 @@ static void reply_as_of(struct http_request *request, struct serve *serve, int32
     if (totals_make(&figures->snapshot, figures->totals.city, date, &totals, &error) < 0) {
         http_reply(request, http_problem(500, error.text, NULL, 0));
     } else {
-        totals.read_at_ms = view->totals.read_at_ms;
-        totals.has_lag = view->totals.has_lag;
-        totals.lag = view->totals.lag;
-        totals.stale = view->totals.stale;
+        take_reading(&totals, view);
         reply_rendered(request, view, &(struct rendering){.render = render}, &totals, wants_csv(request));
     }
     totals_free(&totals);
@@ -318,6 +325,64 @@ static void get_history(struct http_request *request, void *context)
     view_unref(view);
 }
 
+struct report_rendering {
+    struct rendering rendering; /* first: the renderer gets this */
+    struct report report;
+};
+
+enum { REPORT_AS_JSON, REPORT_AS_CSV, REPORT_AS_HTML };
+
+static void render_report(const struct rendering *rendering, const struct totals *totals, struct buffer *out)
+{
+    struct report report = ((const struct report_rendering *)(const void *)rendering)->report;
+    report.totals = *totals;
+    if (rendering->kind == REPORT_AS_HTML)
+        report_html(&report, out);
+    else if (rendering->kind == REPORT_AS_CSV)
+        report_csv(&report, out);
+    else
+        report_json(&report, out);
+}
+
+static const char *language_word(int place)
+{
+    return place == LANGUAGE_VI ? "vi" : "en";
+}
+
+static void get_report(struct http_request *request, void *context)
+{
+    struct error error = {0};
+    struct document document;
+    int32_t date;
+    int language;
+    if (!take_date(request, "as_of", INT32_MIN, &date) ||
+        !take_word(request, "lang", language_word, LANGUAGES, LANGUAGE_VI, &language))
+        return;
+    struct view *view = view_or_refuse(context, request);
+    if (!view)
+        return;
+    struct report_rendering own = {.rendering = {.render = render_report, .type = "application/json", .view = view}};
+    if (strstr(request->path, ".html")) {
+        own.rendering.kind = REPORT_AS_HTML;
+        own.rendering.type = "text/html; charset=utf-8";
+    } else if (wants_csv(request)) {
+        own.rendering.kind = REPORT_AS_CSV;
+        own.rendering.type = "text/csv; charset=utf-8";
+    }
+    date = date == INT32_MIN ? date_in_city(view->totals.read_at_ms) : date;
+    if (report_make(&view->shared->figures, date, (enum language)language, &own.report, &error) < 0) {
+        http_reply(request, http_problem(500, error.text, NULL, 0));
+    } else {
+        take_reading(&own.report.totals, view);
+        if (document_make(&own.rendering, &own.report.totals, view->stale_ms, &document))
+            reply_document(request, &document);
+        else
+            http_reply(request, NULL);
+        report_free(&own.report);
+    }
+    view_unref(view);
+}
+
 static void get_definitions(struct http_request *request, void *context)
 {
     struct serve *serve = context;
@@ -358,6 +423,7 @@ static const char *const none[] = {NULL};
 static const char *const by_date[] = {"as_of", NULL};
 static const char *const of_changes[] = {"agency", "category", "limit", "before", NULL};
 static const char *const of_history[] = {"measure", "from", "to", "step", NULL};
+static const char *const of_report[] = {"as_of", "lang", NULL};
 static const char *const of_stream[] = {"last_event_id", NULL};
 
 static const struct http_route api[] = {
@@ -376,6 +442,9 @@ static const struct http_route api[] = {
     {.method = "GET", .pattern = "/v1/changes.atom", .handle = get_changes_atom, .parameters = none},
     {.method = "GET", .pattern = "/v1/visitors", .handle = get_visitors, .parameters = none},
     {.method = "GET", .pattern = "/v1/visitors.csv", .handle = get_visitors, .parameters = none},
+    {.method = "GET", .pattern = "/v1/report", .handle = get_report, .parameters = of_report},
+    {.method = "GET", .pattern = "/v1/report.csv", .handle = get_report, .parameters = of_report},
+    {.method = "GET", .pattern = "/v1/report.html", .handle = get_report, .parameters = of_report},
     {.method = "GET", .pattern = "/v1/definitions", .handle = get_definitions, .parameters = none},
 };
 

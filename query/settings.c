@@ -72,3 +72,36 @@ const struct command query_command_serve = {
              "While Redis is away what was read last is served, marked stale, and /readyz says 503.\n\n"
              "Exit status: 0 stopped by SIGTERM or SIGINT; 1 failed at run time; 2 wrong usage or configuration.",
 };
+
+#undef AT
+#define AT(field) offsetof(struct report_options, field)
+
+static const char *const report_formats[] = {"text", "html", "csv", "json", NULL};
+
+static const struct setting report_settings[] = {
+    {.name = "as-of", .kind = SETTING_DATE, .offset = AT(as_of), .placeholder = "YYYY-MM-DD", .required = true,
+     .help = "The report's day: what had taken effect by its end counts, as known now."},
+    {.name = "lang", .kind = SETTING_CHOICE, .offset = AT(language), .placeholder = "LANG", .default_text = "vi",
+     .choices = languages, .help = "Language of the report."},
+    {.name = "format", .kind = SETTING_CHOICE, .offset = AT(format), .placeholder = "FORMAT", .default_text = "text",
+     .choices = report_formats, .help = "Text, a page that prints on A4, a table for spreadsheets, or JSON."},
+    {.name = "agencies", .kind = SETTING_TEXT, .offset = AT(agencies), .placeholder = "CSV",
+     .help = "Names of the agencies: a CSV with the header id,vi,en, such as data/haiphong-agencies.csv."},
+    {0},
+};
+
+static const struct setting *const report_tables[] = {common_settings, report_settings, NULL};
+
+const struct command query_command_report = {
+    .program = "citytotals-query",
+    .name = "report",
+    .summary = "Write the inspection report as of a date: key figures, sectors, categories, agencies, pilots, documents.",
+    .tables = report_tables,
+    .options_size = sizeof(struct report_options),
+    .notes = "Figures by agency are as known now: Redis keeps them by agency or by day, not by both. Documents come from the\n"
+             "latest changes, about a thousand; the report says whether that is all.\n"
+             "The digest is the SHA-256 of the line \"citytotals-report 1 CITY DATE\" and a line \"HASH FIELD NUMBER\" for each\n"
+             "field of headcount:by-day, units:by-day and pilots:by-day that is not 0 and not after the date, these lines sorted\n"
+             "bytewise: it follows from Kafka's log alone.\n\n"
+             "Exit status: 0 written; 1 Redis can't be read; 2 wrong usage or configuration.",
+};

@@ -25,4 +25,15 @@ struct serve_options {
 };
 extern const struct command query_command_serve;
 
+enum report_format { REPORT_FORMAT_TEXT, REPORT_FORMAT_HTML, REPORT_FORMAT_CSV, REPORT_FORMAT_JSON };
+
+struct report_options {
+    struct common_options common; /* first, as above */
+    const char *agencies;
+    int format;   /* enum report_format */
+    int language; /* enum language */
+    int32_t as_of;
+};
+extern const struct command query_command_report;
+
 #endif

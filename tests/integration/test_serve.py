@@ -5,7 +5,11 @@ import io
 import json
 import xml.etree.ElementTree
 
+import jsonschema
 import pytest
+import referencing
+import referencing.jsonschema
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.lab import events as e
 from tests.lab.oracle import CITY_OFFSET, DAY, Expected, percent
@@ -245,3 +249,40 @@ def test_what_is_refused_at_the_start(city, serving, directory):
             Server(city.name, city.redis, directory / f"bad-{city.name}", "--agencies", bad)
     with pytest.raises(AssertionError, match="no such|No such"):
         Server(city.name, city.redis, directory / f"bad-{city.name}", "--agencies", "/nowhere.csv")
+
+
+def test_answers_are_as_openapi_says(city, serving):
+    story(city)
+    server = serving("--agencies", AGENCIES)
+    description = server.ask("/openapi.json").json
+    OpenAPIV31SpecValidator(description).validate()
+    registry = referencing.Registry().with_resource("urn:api", referencing.Resource(description, referencing.jsonschema.DRAFT202012))
+
+    def check(schema, value):
+        where = {"$ref": "urn:api" + schema["$ref"]} if "$ref" in schema else schema
+        jsonschema.Draft202012Validator(where, registry=registry, format_checker=jsonschema.FormatChecker()).validate(value)
+    examples = {"id": "hong-bang", "as_of": "2020-06-01", "measure": "reduction_percent", "from": "2020-01-01", "to": "2020-12-31", "step": "week",
+                "agency": "hong-bang", "category": "commune", "limit": "2", "before": "5-1", "lang": "en"}
+    for path, operations in description["paths"].items():
+        operation = operations["get"]
+        if path == "/v1/stream":
+            continue
+        names = [parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"]
+        required = [parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query" and parameter["required"]]
+        asked = path.replace("{id}", examples["id"])
+        for query in (required, names):
+            answer = server.ask(asked + ("?" + "&".join(f"{name}={examples[name]}" for name in query) if query else ""))
+            kinds = operation["responses"]["200"]["content"]
+            kind = answer.headers["Content-Type"].split(";")[0]
+            assert answer.status == 200 and kind in kinds, (path, query, answer.text)
+            if kind == "application/json":
+                check(kinds[kind]["schema"], answer.json)
+        refused = server.ask(asked + "?unknown=1")
+        assert refused.status == 400
+        check({"$ref": "#/components/schemas/Problem"}, refused.json)
+        for name in names:
+            if name not in ("agency",):
+                bad = server.ask(f"{asked}?{name}=%F0%9F%92%A5")
+                assert bad.status == 400 and bad.json["errors"][0]["field"] in (name, *required), (path, name, bad.text)
+        if "text/csv" in operation["responses"]["200"]["content"]:
+            rows(server.ask(asked + "?" + "&".join(f"{name}={examples[name]}" for name in required), Accept="text/csv"))

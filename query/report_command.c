@@ -1,0 +1,83 @@
+/* `citytotals-query report`: reads one snapshot and writes the inspection report. */
+#include "query/report_command.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/redis.h"
+#include "query/report.h"
+
+enum { CONNECT_MS = 5000, COMMAND_MS = 10000 };
+
+static int read_figures(const struct report_options *options, const struct names *names, struct figures *figures,
+                        struct error *error)
+{
+    char key[REDIS_KEY_SIZE];
+    struct redis *redis = NULL;
+    struct snapshot snapshot = {0};
+    redis_key(key, options->common.city, snapshot_hash_suffix(SNAPSHOT_TOTALS));
+    int result = redis_connect(&(struct redis_options){.url = options->common.redis,
+                                                       .route_key = key,
+                                                       .connect_timeout_ms = CONNECT_MS,
+                                                       .command_timeout_ms = COMMAND_MS},
+                               &redis, error);
+    if (result >= 0)
+        result = snapshot_read(redis, options->common.city, SNAPSHOT_EVERYTHING, &snapshot, error);
+    redis_free(redis);
+    if (result >= 0)
+        result = figures_make(&snapshot, options->common.city, names, figures, error);
+    snapshot_free(&snapshot);
+    return result;
+}
+
+static int write_report(const struct report_options *options, const struct figures *figures, struct error *error)
+{
+    static void (*const writers[])(const struct report *, struct buffer *) = {
+        [REPORT_FORMAT_TEXT] = report_text, [REPORT_FORMAT_HTML] = report_html,
+        [REPORT_FORMAT_CSV] = report_csv,   [REPORT_FORMAT_JSON] = report_json};
+    struct report report;
+    struct buffer out = BUFFER_BOUNDED(TEXT_MOST);
+    int result = report_make(figures, options->as_of, (enum language)options->language, &report, error);
+    if (result < 0)
+        return result;
+    writers[options->format](&report, &out);
+    if (buffer_failed(&out))
+        result = error_set(error, ERROR_LIMIT, "the report is over %zu bytes", out.bound);
+    else if (fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout) != 0)
+        result = error_set(error, ERROR_IO, "write the report: %s", strerror(errno));
+    buffer_free(&out);
+    report_free(&report);
+    return result;
+}
+
+int query_report(int argc, char **argv)
+{
+    struct report_options options = {0};
+    struct settings *settings = NULL;
+    struct names *names = NULL;
+    struct figures figures = {0};
+    struct error error = {0};
+    char **operands;
+    int operand_count;
+    bool done = false;
+    int result =
+        settings_parse(&query_command_report, argc, argv, &options, &settings, &operands, &operand_count, &done, &error);
+    if (result < 0 || done)
+        goto finish;
+    log_configure((enum log_level)options.common.log_level, (enum log_format)options.common.log_format);
+    signal(SIGPIPE, SIG_IGN);
+    if (options.agencies && (result = names_read(options.agencies, &names, &error)) < 0)
+        goto finish;
+    result = read_figures(&options, names, &figures, &error);
+    if (result >= 0)
+        result = write_report(&options, &figures, &error);
+finish:
+    if (result < 0)
+        log_error("%s", error.text);
+    figures_free(&figures);
+    names_free(names);
+    settings_free(settings);
+    return result < 0 ? error_exit_status(error.code) : 0;
+}
