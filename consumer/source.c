@@ -158,8 +158,8 @@ finish:
     return 0;
 }
 
-/* Leave the group while serving its last callbacks, but not for ever: a broker may be away. */
-static void leave_group(struct source *source)
+/* Leave the group while serving its last callbacks, but not for ever: a broker may be away. False when it is. */
+static bool leave_group(struct source *source)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_new(source->kafka);
     rd_kafka_error_t *failed = rd_kafka_consumer_close_queue(source->kafka, queue);
@@ -172,7 +172,9 @@ static void leave_group(struct source *source)
         if (rd_kafka_consume_batch_queue(queue, 50, &message, 1) == 1)
             rd_kafka_message_destroy(message);
     }
+    bool left = failed || rd_kafka_consumer_closed(source->kafka);
     rd_kafka_queue_destroy(queue);
+    return left;
 }
 
 struct source *source_close(struct source *source)
@@ -181,7 +183,12 @@ struct source *source_close(struct source *source)
         return NULL;
     source->waker = waker_stop(source->waker);
     if (source->kafka) {
-        leave_group(source);
+        if (!leave_group(source)) {
+            /* Destroying the handle would wait for the group's coordinator, for as long as it is away. */
+            log_warning("kafka did not take leave within %d s; the group will notice by the session's time-out",
+                        CLOSE_TIMEOUT_MS / 1000);
+            return NULL;
+        }
         for (int type = 0; type < EVENT_TYPES; type++)
             if (source->handles[type])
                 rd_kafka_topic_destroy(source->handles[type]);
@@ -287,7 +294,11 @@ ssize_t source_fetch(struct source *source, struct source_record *records, size_
                      bool *ret_rebalanced)
 {
     source->rebalanced = false;
-    size_t count = most > 0 && reserve(source, most) ? take(source, most, wait_ms) : 0;
+    if (!reserve(source, most)) {
+        snprintf(source->fatal, sizeof source->fatal, "out of memory for %zu records", most);
+        most = 0;
+    }
+    size_t count = most > 0 ? take(source, most, wait_ms) : 0;
     *ret_rebalanced = source->rebalanced;
     if (source->rebalanced) {
         for (size_t i = 0; i < count; i++)

@@ -14,7 +14,8 @@
 struct source;
 /* Makes the consumer; connects in the background. ERROR_CONFIG for bad -X properties. The options must outlive it. */
 int source_open(const struct common_options *common, const char *city, struct source **ret_source, struct error *error);
-/* Leaves the group, bounded by some seconds. All records must have been released. NULL; accepts NULL. */
+/* Leaves the group, bounded by some seconds: where Kafka is away the library's handle is left behind, as destroying it
+ * would wait for Kafka. Before the program ends. All records must have been released. NULL; accepts NULL. */
 struct source *source_close(struct source *source);
 
 /* Wait until a broker answers and the three topics exist, saying once what is waited for. ERROR_KAFKA after timeout_ms;
