@@ -26,6 +26,7 @@ enum {
     QUEUE_KIB_MOST = 32 * 1024,
     BODIES_MOST = 24 * 1024 * 1024,
     HEADERS_MOST = 16 * 1024,
+    VISIT_BODY_MOST = 1024, /* nothing of it is read */
 };
 
 static volatile sig_atomic_t stop_signal, reload_signal;
@@ -105,6 +106,8 @@ static int check_topics(struct gateway *gateway, struct error *error)
     if (result < 0 || (result = topics_look(kafka, city, LOOK_MS, &topics, error)) < 0)
         return result;
     unsigned wanted = 1u << EVENT_HEADCOUNT_CHANGE | 1u << EVENT_UNIT_MERGER;
+    if (gateway->options.visitor_secret)
+        wanted |= 1u << EVENT_PAGE_VISIT;
     if (topics_missing(&topics, city, wanted, missing, sizeof missing))
         return error_set(error, ERROR_KAFKA, "kafka has no topic %s (or does not show it to this user); `citytotals-producer send "
                          "--create-topics` makes the city's topics", missing);
@@ -141,6 +144,10 @@ static int listen_for_requests(struct gateway *gateway, struct error *error)
     static const char *const none[] = {NULL};
     static const struct http_route routes[] = {
         {.method = "POST", .pattern = "/v1/events", .handle = gateway_post_events, .body_most = GATEWAY_BODY_MOST, .parameters = none},
+        {.method = "POST", .pattern = "/v1/visits", .handle = gateway_post_visit, .body_most = VISIT_BODY_MOST},
+        {.method = "GET", .pattern = "/v1/visits", .handle = gateway_get_visits, .parameters = none},
+        {.method = "GET", .pattern = "/v1/visit.gif", .handle = gateway_get_pixel},
+        {.method = "GET", .pattern = "/beacon.js", .handle = gateway_get_script},
         {0},
     };
     const struct gateway_options *options = &gateway->options;
@@ -150,6 +157,7 @@ static int listen_for_requests(struct gateway *gateway, struct error *error)
         .routes = routes,
         .context = gateway,
         .answered = on_answered,
+        .origins = options->origins,
         .threads = (unsigned)options->threads,
         .connections_most = (unsigned)options->connections,
         .connection_memory = HEADERS_MOST,
@@ -168,7 +176,7 @@ static int open_gateway(struct gateway *gateway, struct error *error)
     gateway->metrics = metrics_new(gateway_metrics, GATEWAY_METRICS);
     if (!gateway->metrics)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    if ((result = load_tokens(gateway, error)) < 0)
+    if ((result = load_tokens(gateway, error)) < 0 || (result = gateway_open_visits(gateway, error)) < 0)
         return result;
     const int64_t *schema_ids = options->registry.url ? gateway->schema_ids : NULL;
     for (; gateway->worker_count < (size_t)options->threads; gateway->worker_count++)
@@ -199,6 +207,8 @@ static int serve(struct gateway *gateway, struct error *error)
         if (!look)
             continue;
         reload_signal = 0;
+        if (asked)
+            gateway_reload_secret(gateway);
         looked_ms = clock_monotonic_ms();
         /* Looked at before it is read: what is written meanwhile is read again. A file that is gone is said once. */
         if (stat(gateway->options.tokens, &now) != 0)
@@ -223,6 +233,7 @@ static void close_gateway(struct gateway *gateway)
     while (gateway->worker_count > 0)
         ingest_free(gateway->workers[--gateway->worker_count]);
     gateway->credentials = credentials_free(gateway->credentials);
+    gateway_close_visits(gateway);
     gateway->metrics = metrics_free(gateway->metrics);
 }
 
@@ -241,6 +252,7 @@ int producer_gateway(int argc, char **argv)
     pthread_rwlock_init(&gateway->credentials_lock, NULL);
     pthread_mutex_init(&gateway->buckets_lock, NULL);
     pthread_mutex_init(&gateway->workers_lock, NULL);
+    pthread_mutex_init(&gateway->visits_lock, NULL);
     pthread_mutex_init(&gateway->posts_lock, NULL);
     int result = settings_parse(&producer_command_gateway, argc, argv, &gateway->options, &settings, &operands, &operand_count, &done,
                                 &error);
@@ -265,6 +277,7 @@ finish:
         log_error("citytotals-producer: %s", error.text);
     settings_free(settings);
     pthread_mutex_destroy(&gateway->posts_lock);
+    pthread_mutex_destroy(&gateway->visits_lock);
     pthread_mutex_destroy(&gateway->workers_lock);
     pthread_mutex_destroy(&gateway->buckets_lock);
     pthread_rwlock_destroy(&gateway->credentials_lock);

@@ -104,8 +104,11 @@ void gateway_on_delivery(void *context, void *event_context, const struct sender
 {
     struct gateway *gateway = context;
     struct ticket *ticket = event_context;
-    if (!ticket) /* a page visit */
+    if (!ticket) { /* a page visit */
+        if (verdict->failure)
+            metrics_add(gateway->metrics, G_VISITS_LOST, NULL, 1);
         return;
+    }
     struct post *post = ticket->post;
     if (verdict->failure) {
         metrics_add(gateway->metrics, G_UNACKNOWLEDGED, NULL, 1);
@@ -236,15 +239,15 @@ static struct http_response *unpack(const struct http_request *request, struct b
     return NULL;
 }
 
-static struct ingest *take_worker(struct gateway *gateway)
+struct ingest *gateway_take_worker(struct gateway *gateway)
 {
     pthread_mutex_lock(&gateway->workers_lock);
-    struct ingest *worker = gateway->workers[--gateway->worker_count]; /* there are as many as threads */
+    struct ingest *worker = gateway->workers[--gateway->worker_count];
     pthread_mutex_unlock(&gateway->workers_lock);
     return worker;
 }
 
-static void give_worker(struct gateway *gateway, struct ingest *worker)
+void gateway_give_worker(struct gateway *gateway, struct ingest *worker)
 {
     pthread_mutex_lock(&gateway->workers_lock);
     gateway->workers[gateway->worker_count++] = worker;
@@ -278,9 +281,9 @@ static struct http_response *judge(struct gateway *gateway, struct http_request 
     asked.ce_source = slice_of(http_header(request, "ce-source"));
     asked.ce_type = slice_of(http_header(request, "ce-type"));
     asked.ce_time = slice_of(http_header(request, "ce-time"));
-    struct ingest *worker = take_worker(gateway);
+    struct ingest *worker = gateway_take_worker(gateway);
     int result = ingest_judge(worker, &asked, ingested, &refusal, &error);
-    give_worker(gateway, worker);
+    gateway_give_worker(gateway, worker);
     *ret_taken = result >= 0;
     if (result == -ERROR_INPUT)
         response = refusal_response(&refusal);

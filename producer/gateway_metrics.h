@@ -12,6 +12,16 @@
     X(G_REFUSED, "gateway_events_refused_total", METRIC_COUNTER, NULL, "Records of a batch that break a rule.")              \
     X(G_UNACKNOWLEDGED, "gateway_events_unacknowledged_total", METRIC_COUNTER, NULL,                                         \
       "Events that Kafka did not acknowledge in time or at all; their clients were told to repeat.")                         \
+    X(G_VISITS, "gateway_visits_total", METRIC_COUNTER, NULL, "Page visits handed to Kafka.")                               \
+    X(G_VISITS_OPTED_OUT, "gateway_visits_opted_out_total", METRIC_COUNTER, NULL,                                            \
+      "Page visits not taken because the browser said Global Privacy Control or Do Not Track.")                              \
+    X(G_VISITS_BOTS, "gateway_visits_bots_total", METRIC_COUNTER, NULL, "Page visits not taken because a program read the page.") \
+    X(G_VISITS_FOREIGN, "gateway_visits_other_origins_total", METRIC_COUNTER, NULL,                                          \
+      "Page visits not taken because the page is of none of the allowed origins.")                                           \
+    X(G_VISITS_LIMITED, "gateway_visits_over_rate_total", METRIC_COUNTER, NULL,                                              \
+      "Page visits not taken because their address came too often.")                                                         \
+    X(G_VISITS_LOST, "gateway_visits_lost_total", METRIC_COUNTER, NULL,                                                      \
+      "Page visits that Kafka could not take.")                                                                              \
     X(G_PENDING, "gateway_events_pending", METRIC_GAUGE, NULL, "Events without Kafka's verdict now.")                        \
     X(G_CONNECTIONS, "gateway_connections", METRIC_GAUGE, NULL, "Connections open now.")                                     \
     X(G_TOKENS, "gateway_tokens", METRIC_GAUGE, NULL, "Tokens in force.")                                                    \

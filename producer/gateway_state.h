@@ -17,6 +17,7 @@
 #define GATEWAY_BODY_MOST (1024 * 1024) /* bytes of a body, and of what it unpacks to */
 
 struct post;
+struct visits;
 
 struct gateway {
     struct gateway_options options;
@@ -36,6 +37,9 @@ struct gateway {
     struct ingest *workers[GATEWAY_THREADS_MOST];
     size_t worker_count;
 
+    pthread_mutex_t visits_lock; /* of the visitors' secret and the rates of addresses */
+    struct visits *visits;
+
     pthread_mutex_t posts_lock; /* of the requests that wait for Kafka, the oldest first */
     struct post *first_post, *last_post;
 
@@ -49,5 +53,17 @@ void gateway_post_events(struct http_request *request, void *context);
 void gateway_on_delivery(void *context, void *event_context, const struct sender_verdict *verdict);
 /* Answers the requests whose time is over. On the polling thread. */
 void gateway_expire_posts(struct gateway *gateway);
+/* A free worker for the thread that asks; there are as many as threads. */
+struct ingest *gateway_take_worker(struct gateway *gateway);
+void gateway_give_worker(struct gateway *gateway, struct ingest *worker);
+
+/* gateway_visits.c */
+int gateway_open_visits(struct gateway *gateway, struct error *error);
+void gateway_close_visits(struct gateway *gateway);
+void gateway_reload_secret(struct gateway *gateway);
+void gateway_post_visit(struct http_request *request, void *context);
+void gateway_get_visits(struct http_request *request, void *context);
+void gateway_get_pixel(struct http_request *request, void *context);
+void gateway_get_script(struct http_request *request, void *context);
 
 #endif

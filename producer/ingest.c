@@ -62,6 +62,11 @@ struct ingest *ingest_free(struct ingest *ingest)
     return NULL;
 }
 
+int ingest_encode_visit(struct ingest *ingest, const struct event *visit, struct buffer *out, struct error *error)
+{
+    return encoder_event(ingest->encoder, visit, ingest->schema_ids ? ingest->schema_ids[EVENT_PAGE_VISIT] : -1, out, error);
+}
+
 void ingested_free(struct ingested *ingested)
 {
     free(ingested->records);

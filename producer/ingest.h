@@ -65,6 +65,8 @@ struct ingest *ingest_free(struct ingest *ingest);
  * -ERROR_MEMORY. Whatever it returns, the caller frees `ingested`. */
 int ingest_judge(struct ingest *ingest, const struct ingest_request *request, struct ingested *ret_ingested,
                  struct ingest_refusal *ret_refusal, struct error *error);
+/* A page visit as Kafka has it, appended. */
+int ingest_encode_visit(struct ingest *ingest, const struct event *visit, struct buffer *out, struct error *error);
 void ingested_free(struct ingested *ingested);
 
 /* The answer: {"accepted":…,"repeats":…,"refused":…,"records":[…]}, when every good record has its verdict. */

@@ -134,6 +134,16 @@ static const struct setting gateway_settings[] = {
     {.name = "tokens", .kind = SETTING_TEXT, .offset = AT(tokens), .placeholder = "FILE", .required = true,
      .help = "The tokens in force, a line each, as `token new` prints it. Read again on SIGHUP and when it changed; a bad file is said and "
              "leaves those before in force."},
+    {.name = "visitor-secret-file", .kind = SETTING_TEXT, .offset = AT(visitor_secret), .placeholder = "FILE",
+     .help = "Take page visits, with visitors hashed by keys made from this file's 32 to 4,096 random bytes, the same for every gateway "
+             "of the city. Read again on SIGHUP. Without it visits are not taken."},
+    {.name = "allow-origin", .kind = SETTING_LIST, .offset = AT(origins), .placeholder = "ORIGIN",
+     .help = "An origin whose pages may count visits, such as https://haiphong.gov.vn, or * for all; repeatable."},
+    {.name = "visit-rate", .kind = SETTING_NUMBER, .offset = AT(visit_rate), .placeholder = "N", .default_text = "600", .least = 1,
+     .most = 1000000, .help = "Page visits that one address may make in a minute; offices share an address."},
+    {.name = "trusted-proxy", .kind = SETTING_LIST, .offset = AT(trusted_proxies), .placeholder = "CIDR",
+     .help = "A network whose X-Forwarded-For is believed, such as 10.0.0.0/8; repeatable. Needed where a proxy stands in front: else "
+             "all visitors have its address."},
     {.name = "threads", .kind = SETTING_NUMBER, .offset = AT(threads), .placeholder = "N", .default_text = "1", .least = 1, .most = 16,
      .help = "Threads that read and judge requests."},
     {.name = "connections", .kind = SETTING_NUMBER, .offset = AT(connections), .placeholder = "N", .default_text = "4096", .least = 1,
@@ -162,7 +172,8 @@ const struct command producer_command_gateway = {
     .summary = "Take agencies' events over HTTP and answer each request when Kafka has acknowledged its events.",
     .tables = gateway_tables,
     .options_size = sizeof(struct gateway_options),
-    .notes = "POST /v1/events takes JSON, NDJSON, CSV and CloudEvents with a bearer token. There is no TLS here: a proxy that ends it\n"
+    .notes = "POST /v1/events takes JSON, NDJSON, CSV and CloudEvents with a bearer token. Page visits come by POST /v1/visits,\n"
+             "GET /v1/visit.gif and /beacon.js; docs/privacy.md says what is kept of them. There is no TLS here: a proxy that ends it\n"
              "stands in front.\n\n"
              "SIGTERM and SIGINT stop it: requests on their way are answered first.\n\n"
              "Exit status: 0 stopped by a signal; 1 failed at run time; 2 wrong usage or configuration.",

@@ -40,6 +40,9 @@ struct gateway_options {
     struct common_options common; /* first */
     const char *listen, *management;
     const char *tokens;
+    const char *visitor_secret; /* a file; NULL: visits are not taken */
+    struct setting_list origins, trusted_proxies;
+    int64_t visit_rate; /* a minute and address */
     int64_t threads, connections;
     int64_t queue_events;
     int64_t connect_timeout_ms, ack_timeout_ms;

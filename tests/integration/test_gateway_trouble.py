@@ -1,0 +1,277 @@
+"""The gateway while things break: nothing that it acknowledged is lost, nothing is counted twice, nobody else waits."""
+import contextlib
+import gzip
+import http.client
+import json
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from tests.integration.test_gateway import problem
+from tests.integration.test_send import arrived
+from tests.lab import events as e
+from tests.lab.gateway import Gateway, event
+from tests.lab.process import wait_until
+
+
+class Clients:
+    """Threads that post batches and repeat each until it is acknowledged, as the guide tells agencies."""
+
+    def __init__(self, gateway, threads=4, size=20):
+        self.gateway, self.size = gateway, size
+        self.acknowledged, self.retried, self.faults = [], 0, []
+        self.stopping, self.lock = threading.Event(), threading.Lock()
+        self.threads = [threading.Thread(target=self.run, args=(number,)) for number in range(threads)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(180)
+        assert not any(thread.is_alive() for thread in self.threads), "a client was never acknowledged"
+        assert not self.faults, self.faults[:3]
+
+    def run(self, number):
+        count = 0
+        while not self.stopping.is_set():
+            ids = [f"c{number}-{count}-{i}" for i in range(self.size)]
+            count += 1
+            while True:
+                try:
+                    answer = self.gateway.post_lines(*[event(id_, -1 - i % 5) for i, id_ in enumerate(ids)])
+                except (OSError, http.client.HTTPException):
+                    answer = None
+                if answer and answer.status == 200:
+                    with self.lock:
+                        self.acknowledged += ids
+                    break
+                if answer and answer.status != 503:
+                    self.faults.append(answer)
+                    return
+                if answer and ("safe" not in answer.json["detail"] and "stopping" not in answer.json["detail"]
+                               or "Retry-After" not in answer.headers and "stopping" not in answer.json["detail"]):
+                    self.faults.append(answer)
+                with self.lock:
+                    self.retried += 1
+                time.sleep(0.05)
+
+    def wait_for(self, more, seconds=120):
+        target = len(self.acknowledged) + more
+        wait_until(f"{more} events more are acknowledged", lambda: len(self.acknowledged) >= target, seconds)
+
+
+def expect_all_once(city, clients):
+    """Each acknowledged event is in the log, and the fold counts each once."""
+    want = {e.event_id("headcount-change", "so-noi-vu", "hong-bang", id_) for id_ in clients.acknowledged}
+    assert len(want) == len(clients.acknowledged)
+    got = {each["event_id"] for _, each, _, _ in arrived(city)}
+    assert not want - got, f"{len(want - got)} of {len(want)} acknowledged events are not in Kafka"
+    assert not got - want, "an event that no client was told of"
+    city.fold()
+    city.expect_exact()
+    assert int(city.total("events")) == len(want)
+
+
+def test_kafka_killed_and_restarted_under_load(city, kafka):
+    gateway = Gateway(city)
+    with Clients(gateway) as clients:
+        clients.wait_for(200)
+        for _ in range(2):
+            kafka.kill()
+            time.sleep(0.5)  # requests come in meanwhile; no event tells of them
+            kafka.start()
+            clients.wait_for(200)
+    gateway.process.check_alive()
+    expect_all_once(city, clients)
+
+
+def test_gateway_killed_while_clients_repeat(city):
+    gateway = Gateway(city)
+    with Clients(gateway) as clients:
+        for _ in range(5):
+            clients.wait_for(100)
+            gateway.process.kill()
+            gateway.start()
+        clients.wait_for(100)
+    assert clients.retried > 0
+    expect_all_once(city, clients)
+
+
+def test_gateway_stopped_orderly_under_load(city):
+    gateway = Gateway(city)
+    with Clients(gateway) as clients:
+        for _ in range(3):
+            clients.wait_for(100)
+            assert gateway.process.stop() == 0
+            gateway.start()
+        clients.wait_for(100)
+    expect_all_once(city, clients)
+
+
+@contextlib.contextmanager
+def standing_still(kafka):
+    os.kill(kafka.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(kafka.process.pid, signal.SIGCONT)
+
+
+def test_kafka_that_does_not_acknowledge_in_time(city, kafka):
+    gateway = Gateway(city, "--ack-timeout", "2s")
+    assert gateway.post(event("before")).status == 200
+    with standing_still(kafka):
+        began = time.monotonic()
+        answer = problem(gateway.post(event("a")), 503, "repeating the request is safe")
+        assert answer.headers["Retry-After"] and 1.5 < time.monotonic() - began < 20
+    wait_until("it is acknowledged again", lambda: gateway.post(event("a")).status == 200, 60)
+    assert gateway.post(event("before")).status == 200
+    city.fold()
+    city.expect_exact()
+    assert city.total("events") == "2"
+
+
+def test_full_queue(city, kafka):
+    gateway = Gateway(city, "--queue-events", "10000", "--ack-timeout", "60s")
+    many = "".join(json.dumps(event(str(i))) .replace(" ", "") + "\n" for i in range(6000)).encode()
+    answers = []
+    with standing_still(kafka):
+        waiting = threading.Thread(target=lambda: answers.append(gateway.post(many, "application/x-ndjson", connection=gateway.connect(180))))
+        waiting.start()
+        wait_until("the first batch waits", lambda: gateway.metric("gateway_events_pending") == 6000, 60)
+        answer = problem(gateway.post(many, "application/x-ndjson"), 503, "queue for kafka is full")
+        assert answer.headers["Retry-After"] == "1" and "safe" in answer.json["detail"]
+        assert gateway.post_lines(event("x", 0)).status == 207, "what needs no Kafka is answered"
+    waiting.join(180)
+    assert answers[0].status == 200 and answers[0].json["accepted"] == 6000
+
+
+# --- clients that do harm ---
+
+HEAD = "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture(scope="module")
+def served(kafka, redis, directory):
+    """One gateway for the clients below: each of them leaves it fit for the next."""
+    from tests.lab.city import City
+    city = City("gateway-harm", kafka, redis, directory / "gateway-harm")
+    gateway = Gateway(city)
+    yield gateway
+    peak = gateway.peak_mib()
+    city.stop()
+    kafka.forget_city(city.name)
+    assert peak <= 128, f"{peak} MiB"
+
+
+def raw_request(gateway, body, *headers):
+    return (HEAD + f"Authorization: Bearer {gateway.token}\r\n" + "".join(f"{each}\r\n" for each in headers) + "\r\n").encode() + body
+
+
+def test_smuggling_forms_are_refused_and_closed(served):
+    good = json.dumps(event("smuggled")).encode()
+    inner = raw_request(served, good, f"Content-Length: {len(good)}")
+    chunked = f"{len(good):x}\r\n".encode() + good + b"\r\n0\r\n\r\n"
+    before = served.metric("gateway_events_accepted_total")
+    for headers, body in ((["Content-Length: 5", "Transfer-Encoding: chunked"], b"0\r\n\r\n" + inner),
+                          (["Transfer-Encoding: chunked", "Content-Length: 5"], b"0\r\n\r\n" + inner),
+                          (["Content-Length: 5", "Content-Length: 6"], b"12345" + inner),
+                          ([f"Content-Length: {len(good)}, {len(good)}"], good + inner),
+                          (["Content-Length: +5"], b"12345" + inner), (["Content-Length: 0x5"], b"12345" + inner),
+                          (["Content-Length: -1"], inner), (["Transfer-Encoding: xchunked"], chunked + inner),
+                          (["Transfer-Encoding: chunked, identity"], chunked + inner),
+                          (["Transfer-Encoding: chunked", "Transfer-Encoding: identity"], chunked + inner),
+                          (["Content-Length : 5"], b"12345" + inner), (["Host: y", "Content-Length: 0"], inner)):
+        got = served.raw(raw_request(served, body, *headers))
+        assert got.startswith(b"HTTP/1.1 4") or got == b"", (headers, got[:300])
+        assert b"HTTP/1.1 2" not in got, (headers, got)  # what stood behind it was never taken for a request
+    assert served.metric("gateway_events_accepted_total") == before
+
+
+def test_chunked_and_pipelined_requests(served):
+    good = json.dumps(event("chunked")).encode()
+    chunks = b"".join(b"1\r\n" + good[i:i + 1] + b"\r\n" for i in range(len(good))) + b"0\r\n\r\n"
+    got = served.raw(raw_request(served, chunks, "Transfer-Encoding: chunked", "Connection: close"))
+    assert got.startswith(b"HTTP/1.1 200"), got
+    requests = b"".join(raw_request(served, json.dumps(event(f"pipe-{i}")).encode(), f"Content-Length: {len(json.dumps(event(f'pipe-{i}')))}",
+                                    *["Connection: close"] * (i == 4)) for i in range(5))
+    got = served.raw(requests)
+    assert got.count(b"HTTP/1.1 200") == 5, got
+    places = [got.index(event_id_text(f"pipe-{i}")) for i in range(5)]
+    assert places == sorted(places)
+
+
+def event_id_text(id_):
+    from tests.lab.gateway import event_id
+    return event_id(id_).encode()
+
+
+def test_bombs_and_oversize(served):
+    bomb = gzip.compress(b" " * (200 << 20))
+    problem(served.post(bomb, Content_Encoding="gzip"), 413, "unpacks to more")
+    nested = b"[" * 500000
+    problem(served.post(nested), 400, "deep")
+    problem(served.post(b'{"a":' * 2000 + b"1" + b"}" * 2000), 400, "deep")
+    problem(served.post(b'{"type":"' + b"\\u0061" * 2600 + b'"}'), 422, "type is")
+    got = served.raw(HEAD + "X-Long: " + "a" * 40000 + "\r\n\r\n")
+    assert got.startswith((b"HTTP/1.1 431", b"HTTP/1.1 414", b"HTTP/1.1 4")), got[:200]
+    got = served.raw("GET /" + "a" * 40000 + " HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert got.startswith(b"HTTP/1.1 4"), got[:200]
+    got = served.raw(raw_request(served, b"x" * 100, "Content-Length: 99999999999"))
+    assert got.startswith(b"HTTP/1.1 413"), got[:200]
+    assert served.post(event("after")).status == 200
+
+
+def test_slow_and_idle_clients_do_not_hold_others_up(served):
+    with contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=60)) for _ in range(800)]
+        body = json.dumps(event("drip")).encode()
+        request = raw_request(served, body, f"Content-Length: {len(body)}", "Connection: close")
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=60)) for _ in range(10)]
+        for place in range(len(request)):
+            for connection in slow:
+                connection.sendall(request[place:place + 1])
+            if place % 50 == 0:
+                assert served.post(event(f"between-{place}")).status == 200
+        for connection in slow:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        wait_until("the connections are counted", lambda: served.metric("gateway_connections") >= len(idle), 30)
+        assert served.rss_mib() < 128
+
+
+def test_clients_that_leave_before_the_answer(served):
+    body = json.dumps([event(f"left-{i}") for i in range(100)]).encode()
+    for _ in range(50):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=60) as connection:
+            connection.sendall(raw_request(served, body, f"Content-Length: {len(body)}"))
+    assert served.post(event("stayed")).status == 200
+    wait_until("nothing is left over", lambda: served.metric("gateway_events_pending") == 0, 60)
+
+
+def test_memory_with_large_batches_from_many(served):
+    """Bodies of a MiB from many clients at once; those that do not fit are told to come again."""
+    filler = "x" * 60
+    body = "".join(json.dumps(event(f"{filler}-{i}")) + "\n" for i in range(4000)).encode()
+    assert len(body) < 1 << 20
+    statuses, lock = [], threading.Lock()
+
+    def one():
+        for _ in range(3):
+            answer = served.post(body, "application/x-ndjson", connection=served.connect(180))
+            with lock:
+                statuses.append(answer.status)
+    threads = [threading.Thread(target=one) for _ in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(180)
+    assert len(statuses) == 72 and set(statuses) <= {200, 503} and 200 in statuses, statuses
+    assert served.peak_mib() <= 128, served.peak_mib()
