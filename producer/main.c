@@ -1,5 +1,6 @@
 /* citytotals-producer: takes agencies' events into Kafka. */
 #include "producer/gateway.h"
+#include "producer/reverse.h"
 #include "producer/schemas.h"
 #include "producer/send.h"
 #include "producer/settings.h"
@@ -9,6 +10,7 @@ int main(int argc, char **argv)
 {
     static const struct program_command commands[] = {{&producer_command_send, producer_send},
                                                         {&producer_command_gateway, producer_gateway},
+                                                        {&producer_command_reverse, producer_reverse},
                                                         {&producer_command_schemas, producer_schemas},
                                                         {&producer_command_token, producer_token}, {0}};
     return program_main("citytotals-producer", "Sends agencies' events to the city's topics in Kafka.", commands, argc, argv);

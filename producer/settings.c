@@ -71,6 +71,52 @@ const struct command producer_command_send = {
 };
 
 #undef AT
+#define AT(field) offsetof(struct reverse_options, field)
+
+static const char *const reversible[] = {"both", "headcount-change", "unit-merger", NULL};
+
+static const struct setting reverse_settings[] = {
+    {.name = "event-id", .kind = SETTING_LIST, .offset = AT(event_ids), .placeholder = "UUID",
+     .help = "Event to take away, by its event id (36 characters). May be given several times."},
+    {.name = "agency", .kind = SETTING_TEXT, .offset = AT(agency), .placeholder = "ID",
+     .help = "The events' agency: its partitions are read first, and the others only if something is not found there."},
+    {.name = "type", .kind = SETTING_CHOICE, .offset = AT(type), .placeholder = "TYPE", .default_text = "both",
+     .choices = reversible, .help = "The events' type: only its topic is read."},
+    {.name = "decision", .kind = SETTING_TEXT, .offset = AT(decision), .placeholder = "TEXT",
+     .help = "Number of the legal document for the reversals; default: the originals' own."},
+    {.name = "dry-run", .kind = SETTING_FLAG, .offset = AT(dry_run), .help = "Find the events and show the reversals; send nothing."},
+    {.name = "keep-going", .kind = SETTING_FLAG, .offset = AT(keep_going),
+     .help = "Reverse what can be reversed though an event id is refused; the exit status is 3 all the same."},
+    {.name = "connect-timeout", .kind = SETTING_DURATION, .offset = AT(connect_timeout_ms), .placeholder = "TIME",
+     .default_text = "60s", .least = 1, .most = 3600000, .help = "How long to wait for Kafka before giving up with exit 1."},
+    {.name = "ack-timeout", .kind = SETTING_DURATION, .offset = AT(ack_timeout_ms), .placeholder = "TIME",
+     .default_text = "120s", .least = 1000, .most = 3600000,
+     .help = "How long a reversal may wait for Kafka's acknowledgement before the run fails with exit 1."},
+    REGISTRY_SETTINGS(struct reverse_options, registry),
+    {.name = "schema-registration", .kind = SETTING_CHOICE, .offset = AT(registration), .placeholder = "WHEN",
+     .default_text = "auto", .choices = registrations,
+     .help = "What to do where the schema registry lacks one of our schemas; auto: register it; never: end with exit 1."},
+    {0},
+};
+
+static const struct setting *const reverse_tables[] = {common_settings, reverse_settings, NULL};
+
+const struct command producer_command_reverse = {
+    .program = "citytotals-producer",
+    .name = "reverse",
+    .summary = "Take events away: find them in Kafka's log by their event ids and send their reversals.",
+    .tables = reverse_tables,
+    .options_size = sizeof(struct reverse_options),
+    .notes = "A reversal is a copy of its original, dates included, with its own time and, if given, decision; all that the original\n"
+             "added is taken away. Each is printed as a line of JSON that `send` would take as well. It counts once: an event that was\n"
+             "reversed already is told and nothing is sent. `citytotals-query changes` shows the event ids.\n\n"
+             "Refused are: an event id that is not in the log, or only as a dead letter; a reversal; one that several agencies have (then\n"
+             "give --agency and --type). With a refused one nothing is sent, unless --keep-going.\n\n"
+             "Exit status: 0 all are reversed, now or before; 1 failed at run time or stopped by a signal; 2 wrong usage or configuration;\n"
+             "3 an event id was refused.",
+};
+
+#undef AT
 #define AT(field) offsetof(struct schemas_options, field)
 
 static const struct setting schemas_settings[] = {

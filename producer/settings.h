@@ -29,6 +29,19 @@ struct send_options {
 };
 extern const struct command producer_command_send;
 
+struct reverse_options {
+    struct common_options common; /* first */
+    struct setting_list event_ids;
+    const char *agency;
+    int type; /* enum event_type + 1; 0 = both */
+    const char *decision;
+    bool dry_run, keep_going;
+    int64_t connect_timeout_ms, ack_timeout_ms;
+    struct registry_options registry;
+    int registration; /* enum schema_registration */
+};
+extern const struct command producer_command_reverse;
+
 struct schemas_options {
     struct common_options common; /* first */
     struct registry_options registry;

@@ -13,7 +13,7 @@
 int main(int argc, char **argv)
 {
     static const struct command *const commands[] = {
-        &producer_command_send,    &producer_command_gateway, &producer_command_token, &producer_command_schemas,
+        &producer_command_send,    &producer_command_reverse, &producer_command_gateway, &producer_command_token, &producer_command_schemas,
         &consumer_command_run,     &consumer_command_verify,  &query_command_print,    &query_command_report,
         &query_command_serve,
     };
