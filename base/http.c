@@ -366,7 +366,8 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     struct http_server *server = context;
     size_t size = strlen(target) + 1;
     char problem[PROBLEM_SIZE] = "";
-    struct http_request_inner *inner = calloc(1, sizeof *inner + 2 * size);
+    size_t parameters = http_target_parameters(target) * sizeof(struct http_parameter);
+    struct http_request_inner *inner = calloc(1, sizeof *inner + parameters + 2 * size);
     if (!inner)
         return NULL;
     atomic_fetch_add(&server->active, 1);
@@ -375,8 +376,10 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     inner->server = server;
     inner->connection = connection;
     inner->request.inner = inner;
-    memcpy(inner->text, target, size);
-    inner->room = inner->text + size;
+    inner->request.parameters = (struct http_parameter *)(void *)inner->text;
+    char *own = inner->text + parameters;
+    memcpy(own, target, size);
+    inner->room = own + size;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     inner->of = info ? info->socket_context : NULL;
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -387,7 +390,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
         if (!inet_ntop(v6 ? AF_INET6 : AF_INET, address, inner->request.client, sizeof inner->request.client))
             *inner->request.client = '\0';
     }
-    if (!http_target_parse(inner->text, &inner->request, problem, sizeof problem))
+    if (!http_target_parse(own, &inner->request, problem, sizeof problem))
         inner->refusal = problem_of(MHD_HTTP_BAD_REQUEST, problem);
     return inner;
 }

@@ -29,7 +29,7 @@ struct http_request {
     const char *path;                   /* as sent, without the query */
     struct slice parts[HTTP_PARTS_MOST]; /* what stands for each {name} of the pattern, decoded, in order */
     size_t part_count;
-    struct http_parameter parameters[HTTP_PARAMETERS_MOST]; /* of the query, each name once */
+    struct http_parameter *parameters;  /* of the query, each name once; at most HTTP_PARAMETERS_MOST */
     size_t parameter_count;
     struct slice body;                  /* empty without one */
     char client[HTTP_CLIENT_SIZE];      /* the peer's address (a proxy's, where one stands in front) */

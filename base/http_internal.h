@@ -11,8 +11,10 @@
 enum { RESPONSE_HEADERS_MOST = 16, METHODS_TEXT_SIZE = 128 };
 
 /* http_target.c: pure */
-/* Splits and decodes `target`, which is changed in place and stays owned by the caller, into path and parameters. False
- * and a sentence when it is not well formed. */
+/* How many parameters the target may have at most, bounded by HTTP_PARAMETERS_MOST. */
+size_t http_target_parameters(const char *target);
+/* Splits and decodes `target`, which is changed in place and stays owned by the caller, into path and parameters, for
+ * which request->parameters has that much room. False and a sentence when it is not well formed. */
 bool http_target_parse(char *target, struct http_request *request, char *problem, size_t size);
 /* Does `path` match the pattern? Fills parts, decoded into `room` (at least strlen(path) + 1 bytes). */
 bool http_path_match(const char *pattern, const char *path, char *room, struct http_request *request);
@@ -99,7 +101,7 @@ struct http_request_inner {
 
     struct http_request_inner *next_deferred, *previous_deferred;
     char *room;  /* for decoded parts of the path */
-    char text[]; /* the target, then that room */
+    _Alignas(struct http_parameter) char text[]; /* parameters, the target, then that room */
 };
 
 #endif

@@ -63,6 +63,14 @@ static bool take_parameter(char *text, size_t size, struct http_request *request
     return true;
 }
 
+size_t http_target_parameters(const char *target)
+{
+    size_t count = 0;
+    for (const char *at = strchr(target, '?'); at && count < HTTP_PARAMETERS_MOST; at = strchr(at + 1, '&'))
+        count++;
+    return count;
+}
+
 bool http_target_parse(char *target, struct http_request *request, char *problem, size_t size)
 {
     if (strncasecmp(target, "http://", 7) == 0 || strncasecmp(target, "https://", 8) == 0) {

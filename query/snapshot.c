@@ -9,16 +9,9 @@
 #include "query/totals.h"
 #include "schemas/layout.h"
 
-void snapshot_free(struct snapshot *snapshot)
+static void reply_free(void *reply)
 {
-    for (int hash = 0; hash < SNAPSHOT_HASHES; hash++)
-        free(snapshot->hashes[hash].cells);
-    for (size_t i = 0; i < snapshot->change_count; i++)
-        free(snapshot->changes[i].fields.cells);
-    free(snapshot->changes);
-    if (snapshot->reply)
-        freeReplyObject(snapshot->reply);
-    *snapshot = (struct snapshot){0};
+    freeReplyObject(reply);
 }
 
 static int unexpected(const char *what, struct error *error)
@@ -171,7 +164,7 @@ int snapshot_read(struct redis *redis, const char *city, unsigned hashes, struct
         error_wrap(error, "read the totals of %s", city);
         return result;
     }
-    struct snapshot snapshot = {.reply = reply};
+    struct snapshot snapshot = {.reply = reply, .reply_free = reply_free};
     result = take(reply, &snapshot, error);
     if (result < 0) {
         error_wrap(error, "read the totals of %s", city);

@@ -51,6 +51,7 @@ struct snapshot {
     struct snapshot_change *changes; /* newest first, where asked for */
     size_t change_count;
     void *reply;                                   /* owns the bytes; NULL in tests */
+    void (*reply_free)(void *reply);
 };
 
 /* The hash's suffix: "units:by-day". Pure. */

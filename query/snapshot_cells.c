@@ -1,4 +1,6 @@
 /* Finds and reads the counters of a snapshot. Pure. */
+#include <stdlib.h>
+
 #include <inttypes.h>
 #include <limits.h>
 
@@ -12,6 +14,18 @@ const char *snapshot_hash_suffix(enum snapshot_hash hash)
 #undef X
     };
     return suffixes[hash];
+}
+
+void snapshot_free(struct snapshot *snapshot)
+{
+    for (int hash = 0; hash < SNAPSHOT_HASHES; hash++)
+        free(snapshot->hashes[hash].cells);
+    for (size_t i = 0; i < snapshot->change_count; i++)
+        free(snapshot->changes[i].fields.cells);
+    free(snapshot->changes);
+    if (snapshot->reply)
+        snapshot->reply_free(snapshot->reply);
+    *snapshot = (struct snapshot){0};
 }
 
 bool integer_parse(struct slice text, int64_t *ret_number)

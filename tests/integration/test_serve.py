@@ -3,6 +3,7 @@ import csv
 import gzip
 import io
 import json
+import socket
 import xml.etree.ElementTree
 
 import jsonschema
@@ -286,3 +287,30 @@ def test_answers_are_as_openapi_says(city, serving):
                 assert bad.status == 400 and bad.json["errors"][0]["field"] in (name, *required), (path, name, bad.text)
         if "text/csv" in operation["responses"]["200"]["content"]:
             rows(server.ask(asked + "?" + "&".join(f"{name}={examples[name]}" for name in required), Accept="text/csv"))
+
+
+def test_floods_leave_others_served_in_bounded_memory(city, serving):
+    story(city)
+    server = serving()
+    server.ask("/v1/totals")
+    before = server.rss()
+    idle = [socket.create_connection(server.address) for _ in range(100)]
+    try:
+        for data in (b"GET /v1/totals?as_of=" + b"1" * 1024 * 1024, b"GET /" + b"%41" * 300000, b"GET /v1/totals HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 200000,
+                     b"GET /v1/totals HTTP/1.1\r\nHost: x\r\nIf-None-Match: " + b'"x", ' * 200000,
+                     b"POST /v1/totals HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1000000):
+            with socket.create_connection(server.address) as peer:
+                peer.settimeout(60)
+                try:
+                    peer.sendall(data + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+                    answer = peer.recv(65536)
+                except OSError:
+                    answer = b""
+                assert b" 200 " not in answer
+            assert server.ask("/v1/totals").status == 200
+        for path in ("/v1/totals?" + "&".join(f"p{n}=1" for n in range(200)), "/v1/changes?agency=" + "a" * 4000, "/v1/agencies/" + "a" * 4000):
+            assert server.ask(path).status in (200, 400, 404)
+        assert server.rss() - before < 8 * 1024 * 1024
+    finally:
+        for peer in idle:
+            peer.close()

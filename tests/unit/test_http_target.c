@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -12,7 +13,10 @@ static char text[4096], problem[256];
 
 static bool parse(const char *target, struct http_request *request)
 {
-    *request = (struct http_request){0};
+    static struct http_parameter *parameters; /* exactly as many as there is said to be room for */
+    free(parameters);
+    parameters = calloc(http_target_parameters(target), sizeof *parameters);
+    *request = (struct http_request){.parameters = parameters};
     snprintf(text, sizeof text, "%s", target);
     return http_target_parse(text, request, problem, sizeof problem);
 }
