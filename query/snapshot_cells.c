@@ -1,8 +1,7 @@
 /* Finds and reads the counters of a snapshot. Pure. */
-#include <stdlib.h>
-
 #include <inttypes.h>
 #include <limits.h>
+#include <stdlib.h>
 
 #include "query/totals.h"
 
