@@ -141,6 +141,12 @@ static void digests_have_the_values_that_are_stored(void **state)
     assert_int_equal(event_meaning_digest(&event), UINT64_C(0x9f38e05b87030d6e));
     event.decision = (struct slice){0};
     assert_int_equal(event_meaning_digest(&event), UINT64_C(0xe497593f048e16ab));
+    char source[65]; /* up to 64 bytes are gathered in another way */
+    memset(source, 'a', sizeof source);
+    event.source = (struct slice){source, 64};
+    assert_int_equal(event_meaning_digest(&event), UINT64_C(0xa18b56e67b99e239));
+    event.source = (struct slice){source, 65};
+    assert_int_equal(event_meaning_digest(&event), UINT64_C(0xd533a3da6687d992));
     event = headcount();
     event.has_reverses = true;
     event.reverses = event_id_from(EVENT_HEADCOUNT_CHANGE, TEXT("hong-bang"), TEXT("hong-bang"), TEXT("HB-2020-0017"));
