@@ -1,0 +1,68 @@
+"""./dev bench gateway: events a second over HTTP at batches of 1 and 100, beside a bare librdkafka producer, on real Kafka."""
+import argparse
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from tests.bench.fold import cpu_of, run
+from tests.lab.gateway import Gateway
+from tests.lab.kafka import Kafka
+from tests.lab.process import BUILD, Process
+
+
+class Bench:
+    """As much of a city as a gateway needs."""
+
+    def __init__(self, kafka, directory):
+        self.kafka, self.name, self.directory, self.processes = kafka, "bench", directory, []
+
+    def program(self, name, binary, *arguments, env=None):
+        self.processes.append(Process(name, [binary, *arguments], self.directory, env=env))
+        return self.processes[-1]
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--events", type=int, default=2_000_000, help="at batches of 100; a tenth of them singly")
+    options.add_argument("--connections", type=int, default=32)
+    options.add_argument("--runs", type=int, default=3)
+    options.add_argument("--flags", nargs="*", default=[], help="more flags for the gateway")
+    options = options.parse_args()
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="citytotals-bench-"))
+    kafka = Kafka(directory / "kafka", heap="512m")
+    gateway, ratios = None, []
+    try:
+        kafka.start()
+        kafka.create_city("bench", 4)
+        gateway = Gateway(Bench(kafka, directory), *options.flags)
+        for number in range(options.runs):
+            wall, cpu, _, _, _ = run([str(BUILD / "tests/bench/bench-fill"), kafka.bootstrap, "bench", str(options.events)])
+            bare = options.events / wall
+            print(f"run {number + 1}: bare producer  {bare:10,.0f} events/s   CPU {cpu * 1e9 / options.events:5.0f} ns/event", flush=True)
+            for batch, events in ((100, options.events), (1, options.events // 10)):
+                before = cpu_of(gateway.process.pid)
+                _, cpu, _, out, _ = run([str(BUILD / "tests/bench/gateway-load"), str(gateway.port), gateway.wide, str(options.connections),
+                                         str(batch), str(events)])
+                words = out.split()
+                seconds, p50, p99 = float(words[0]), int(words[6]) / 1000, int(words[8]) / 1000
+                used = cpu_of(gateway.process.pid) - before
+                print(f"run {number + 1}: batches of {batch:3} {events / seconds:10,.0f} events/s   CPU {used * 1e9 / events:5.0f} ns/event "
+                      f"(client {cpu * 1e9 / events:.0f})   p50 {p50:.1f} ms, p99 {p99:.1f} ms   peak RSS {gateway.peak_mib():.0f} MiB",
+                      flush=True)
+                if batch == 100:
+                    ratios.append(events / seconds / bare)
+        ratios.sort()
+        print(f"ratio gateway/bare at batches of 100: median {ratios[len(ratios) // 2]:.2f}, of "
+              f"{', '.join(f'{ratio:.2f}' for ratio in ratios)}; {options.connections} connections, {os.cpu_count()} cores for all")
+    finally:
+        if gateway:
+            gateway.process.stop()
+        kafka.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
