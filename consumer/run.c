@@ -272,6 +272,25 @@ static void free_run(struct run *run)
     free(run->cluster_id);
 }
 
+/* Wait for the brokers and topics, and ask what must be known of them. Kafka may go away in between: then wait again. */
+static int meet_kafka(struct run *run, int64_t deadline_ms, struct error *error)
+{
+    atomic_store(&run->health.turned_at_ms, deadline_ms); /* a wait that has a bound of its own is not a loop that is stuck */
+    for (;;) {
+        int64_t left = deadline_ms - clock_monotonic_ms();
+        left = left < 1 ? 1 : left;
+        int result = source_wait(run->source, left, &stop_signal, error);
+        if (result < 0)
+            return result;
+        if ((run->cluster_id || (result = source_cluster_id(run->source, left, &run->cluster_id, error)) >= 0) &&
+            (result = source_check_topics(run->source, error)) >= 0)
+            return 0;
+        if (error->class != ERROR_CLASS_RETRY || stop_signal || clock_monotonic_ms() >= deadline_ms)
+            return result;
+        log_warning("%s; waiting for kafka again", error->text);
+    }
+}
+
 static int open_run(struct run *run, struct error *error)
 {
     const struct run_options *options = &run->options;
@@ -292,9 +311,7 @@ static int open_run(struct run *run, struct error *error)
         (result = management_start(options->management, &run->health, run->metrics, &run->management, error)) < 0)
         return result;
     if ((result = source_open(&options->common, options->common.city, &run->source, error)) < 0 ||
-        (result = source_wait(run->source, options->connect_timeout_ms, &stop_signal, error)) < 0 ||
-        (result = source_cluster_id(run->source, options->connect_timeout_ms, &run->cluster_id, error)) < 0 ||
-        (result = source_check_topics(run->source, error)) < 0 ||
+        (result = meet_kafka(run, start_deadline_ms, error)) < 0 ||
         (result = letters_open(&options->common, options->common.city, &run->letters, error)) < 0)
         return result;
     return machine_new(&(struct machine_options){.city = options->common.city,

@@ -47,11 +47,8 @@ class Chaos:
             self.stop(consumer)
 
     @staticmethod
-    def wait_until_begun(consumer):
-        consumer.wait_for_log(" folding ", 120)
-
-    def stop(self, consumer):
-        self.wait_until_begun(consumer)  # before, a signal just ends it
+    def stop(consumer):
+        consumer.wait_for_log(" folding ", 120)  # before it has begun a signal just ends it
         assert consumer.stop(60) == 0, f"{consumer.name} did not stop well:\n{consumer.log()[-4000:]}"
 
     def put_to_sleep(self):
@@ -92,8 +89,6 @@ class Chaos:
         self.redis.client.execute_command("FUNCTION", "FLUSH")
 
     def kill_kafka(self):
-        for consumer in self.consumers:
-            self.wait_until_begun(consumer)  # one that loses Kafka amid its start says so and ends
         self.kafka.kill()
         self.kafka.start()
 

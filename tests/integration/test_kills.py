@@ -1,5 +1,8 @@
 """Consumers and the broker are killed while events keep coming; afterwards all is counted, once."""
 import random
+import time
+
+from tests.lab import events as e
 
 SMALL_COMMITS = ("--batch-events", "60")  # so that a kill comes amid many
 
@@ -40,4 +43,17 @@ def test_kafka_killed_and_restarted_under_load(city, kafka, seed):
             city.wait_for_commits(5, 120, consumer.check_alive)
     city.wait_until_folded(120, consumer.check_alive)
     assert consumer.stop() == 0
+    city.expect_exact()
+
+
+def test_kafka_lost_amid_the_start_is_waited_for(new_city, kafka):
+    """Whenever it goes: between finding the topics, asking what must be known of them and joining the group."""
+    city = new_city()
+    city.given_events(e.headcount("1", "hong-bang", 5))
+    for moment in (0.02, 0.1, 0.2):
+        consumer = city.consumer("--connect-timeout", "90s", "--until-end")
+        time.sleep(moment)  # not a wait for anything: where in its start the broker is lost
+        kafka.kill()
+        kafka.start()
+        assert consumer.wait(120) == 0, consumer.log()[-4000:]
     city.expect_exact()
