@@ -8,7 +8,7 @@ static void usage(FILE *file, const char *program, const char *summary, const st
 {
     fprintf(file, "Usage: %s COMMAND [OPTION…]\n\n%s\n\nCommands:\n", program, summary);
     for (; commands->command; commands++)
-        fprintf(file, "  %-10s %s\n", commands->command->name, commands->command->summary);
+        fprintf(file, "  %-12s %s\n", commands->command->name, commands->command->summary);
     fprintf(file, "\n%s COMMAND --help tells more.\n", program);
 }
 

@@ -42,6 +42,7 @@ int fold_new(const char *city, struct decoder *decoder, struct lanes *lanes, siz
     struct fold *fold = calloc(1, sizeof *fold);
     if (fold) {
         snprintf(fold->city, sizeof fold->city, "%s", city);
+        fold_set_generation(fold, GENERATION_LIVE);
         fold->decoder = decoder;
         fold->lanes = lanes;
         fold->batch_most = batch_most;
@@ -62,6 +63,11 @@ int fold_new(const char *city, struct decoder *decoder, struct lanes *lanes, siz
     }
     *ret_fold = fold;
     return 0;
+}
+
+void fold_set_generation(struct fold *fold, const char *generation)
+{
+    snprintf(fold->totals, sizeof fold->totals, "%stotals", generation);
 }
 
 struct fold *fold_free(struct fold *fold)

@@ -101,6 +101,8 @@ struct fold;
 int fold_new(const char *city, struct decoder *decoder, struct lanes *lanes, size_t batch_most, struct fold **ret_fold,
              struct error *error);
 struct fold *fold_free(struct fold *fold);
+/* The keys that commits go to: GENERATION_LIVE unless this was called. */
+void fold_set_generation(struct fold *fold, const char *generation);
 
 /* Whoever wants to see each event of the first pass as it was decoded: `event` is valid during the call. */
 typedef void (*fold_observe_fn)(void *context, const struct batch *batch, const struct item *item, const struct event *event);

@@ -301,7 +301,7 @@ int fold_arguments(struct fold *fold, struct batch *batch, const char *function,
     text_value(fold, "FCALL");
     text_value(fold, function);
     text_value(fold, "1");
-    text_value(fold, redis_key(text, fold->city, "totals"));
+    text_value(fold, redis_key(text, fold->city, fold->totals));
     text_value(fold, epoch);
     text_value(fold, fold->newest_ms > INT64_MIN ? timestamp_format(fold->newest_ms, text) : "");
     add_partitions(fold, batch);

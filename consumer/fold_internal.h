@@ -23,6 +23,7 @@ struct day_cells {
 
 struct fold {
     char city[CITY_SIZE_MOST + 1];
+    char totals[GENERATION_SIZE + 8]; /* the suffix of the key that routes a commit */
     struct decoder *decoder;
     struct lanes *lanes;
     size_t batch_most;

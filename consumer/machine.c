@@ -26,6 +26,8 @@ int machine_new(const struct machine_options *options, struct machine **ret_mach
         machine_free(machine);
         return result;
     }
+    if (options->generation)
+        fold_set_generation(machine->fold, options->generation);
     snprintf(machine->city, sizeof machine->city, "%s", options->city);
     machine->options.city = machine->city;
     *ret_machine = machine;

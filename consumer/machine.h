@@ -95,6 +95,7 @@ struct machine_counts {
 
 struct machine_options {
     const char *city;
+    const char *generation;  /* NULL = GENERATION_LIVE */
     struct decoder *decoder; /* the caller's; outlives the machine */
     size_t batch_most;
     int64_t seen_memory;

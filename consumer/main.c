@@ -1,4 +1,6 @@
 /* citytotals-consumer: folds the log into Redis. */
+#include "consumer/dead_letters.h"
+#include "consumer/rebuild.h"
 #include "consumer/run.h"
 #include "consumer/settings.h"
 #include "consumer/verify.h"
@@ -6,6 +8,8 @@
 int main(int argc, char **argv)
 {
     static const struct program_command commands[] = {
-        {&consumer_command_run, consumer_run}, {&consumer_command_verify, consumer_verify}, {0}};
+        {&consumer_command_run, consumer_run}, {&consumer_command_verify, consumer_verify},
+        {&consumer_command_rebuild, consumer_rebuild},
+        {&consumer_command_dead_letters, consumer_dead_letters}, {0}};
     return program_main("citytotals-consumer", "Folds the city's event log into live totals in Redis.", commands, argc, argv);
 }

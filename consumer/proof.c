@@ -74,7 +74,7 @@ int proof_new(const struct proof_options *options, struct proof **ret_proof, str
     if (!proof)
         return error_set(error, ERROR_MEMORY, "out of memory");
     proof->options = *options;
-    proof->newest_ms = proof->visitors_closed = INT64_MIN;
+    proof->newest_ms = proof->visitors_closed = proof->carried_before = INT64_MIN;
     proof->lanes = lanes_new(LANE_TABLES);
     proof->batch = batch_new(options->batch_most);
     proof->single = batch_new(1);
@@ -96,6 +96,9 @@ int proof_new(const struct proof_options *options, struct proof **ret_proof, str
     fold_observe(proof->fold, observe, proof);
     struct slice closed = proof_state_value(options->state, "meta", "visitors_closed");
     proof_integer(closed, &proof->visitors_closed);
+    int32_t day;
+    if (date_parse(proof_state_value(options->state, "meta", "visits_carried_before"), &day))
+        proof->carried_before = day;
     *ret_proof = proof;
     return 0;
 }
@@ -385,7 +388,7 @@ int proof_take(struct proof *proof, size_t count, struct error *error)
 
 int proof_finish(struct proof *proof, bool *ret_whole, struct error *error)
 {
-    bool whole = true, visits_whole = true;
+    bool whole = true, visits_whole = proof->carried_before == INT64_MIN;
     for (size_t i = 0; i < proof->partitions.count; i++) {
         bool *which = proof->partitions.items[i].type == EVENT_PAGE_VISIT ? &visits_whole : &whole;
         *which = *which && proof->parts[i].whole;

@@ -222,7 +222,7 @@ static int compare_totals(struct proof *proof, int64_t visits, bool letters, str
 /* Can this day's visits be recomputed? */
 static bool day_is_provable(const struct proof *proof, const struct day_visits *day, int64_t number)
 {
-    if (day && day->uncertain > 0)
+    if ((day && day->uncertain > 0) || number < proof->carried_before)
         return false;
     for (size_t i = 0; i < proof->partitions.count; i++) {
         const struct proof_part *part = &proof->parts[i];

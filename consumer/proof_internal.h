@@ -69,6 +69,7 @@ struct proof {
     size_t reversal_count, reversal_capacity;
     struct cells *cells; /* everything that counters must hold */
     struct visits *visits;
+    int64_t carried_before;  /* visits of days before it were carried over by a rebuild; INT64_MIN */
     int64_t visitors_closed; /* as Redis has it; INT64_MIN */
     int64_t newest_ms;
     struct proof_counts counts;

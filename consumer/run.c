@@ -25,6 +25,8 @@ enum {
 
 struct run {
     struct run_options options;
+    const struct run_mode *mode; /* NULL for `run` itself */
+    const volatile sig_atomic_t *stop;
     struct health health;
     struct metrics *metrics;
     struct management *management;
@@ -111,7 +113,7 @@ static void report(struct run *run)
         if (end >= 0)
             metrics_set(run->metrics, M_LAG, partition->field, end > partition->position ? end - partition->position : 0);
     }
-    if (parts && offsets)
+    if (parts && offsets && !run->mode)
         source_commit_offsets(run->source, parts, offsets, partitions->count);
     free(parts);
     free(offsets);
@@ -123,6 +125,7 @@ static int connect_store(struct run *run, struct input *input, struct error *err
     run->store = store_close(run->store);
     int result = store_open(&(struct store_options){.url = run->options.common.redis,
                                                     .city = run->options.common.city,
+                                                    .generation = run->mode ? run->mode->generation : NULL,
                                                     .cluster_id = run->cluster_id,
                                                     .accepted_cluster = run->options.accept_cluster},
                             &run->store, error);
@@ -160,8 +163,15 @@ static void fetch(struct run *run, const struct action *action, struct input *in
 static int write_letters(struct run *run, const struct action *action, struct error *error)
 {
     int64_t schema_id = -1;
+    struct dead_letter wanted[LETTERS_AT_ONCE]; /* all, but in a mode that has an opinion */
+    size_t count = 0;
+    for (size_t i = 0; i < action->count; i++)
+        if (!run->mode || run->mode->wants_letter(run->mode->context, &action->letters[i]))
+            wanted[count++] = action->letters[i];
+    if (count == 0)
+        return 0;
     int result = run->resolver ? resolver_letter_id(run->resolver, action->wait_ms, &schema_id, error) : 0;
-    return result < 0 ? result : letters_send(run->letters, action->letters, action->count, schema_id, action->wait_ms, error);
+    return result < 0 ? result : letters_send(run->letters, wanted, count, schema_id, action->wait_ms, error);
 }
 
 static void tell(struct run *run, const struct action *action)
@@ -181,7 +191,7 @@ static int perform(struct run *run, const struct action *action, struct input *i
         return connect_store(run, input, error);
     case ACTION_SUBSCRIBE:
         log_info("folding %s from kafka cluster %s into redis", run->options.common.city, run->cluster_id);
-        return source_subscribe(run->source, error);
+        return run->mode ? source_take_all(run->source, error) : source_subscribe(run->source, error);
     case ACTION_TAKE_ASSIGNMENT:
         take_assignment(run, input);
         return 0;
@@ -233,7 +243,7 @@ static int perform(struct run *run, const struct action *action, struct input *i
 
 static int loop(struct run *run, struct error *error)
 {
-    struct input input = {.now_ms = clock_monotonic_ms(), .stop = stop_signal != 0};
+    struct input input = {.now_ms = clock_monotonic_ms(), .stop = *run->stop != 0};
     for (bool show = true;;) {
         const struct action *action = machine_step(run->machine, &input);
         if (show || action->kind == ACTION_REPORT || action->kind == ACTION_EXIT)
@@ -244,10 +254,18 @@ static int loop(struct run *run, struct error *error)
                 *error = *action->error;
             return action->result;
         }
+        if (run->mode && (action->kind == ACTION_FETCH || action->kind == ACTION_IDLE)) {
+            enum run_turn turned = RUN_ON;
+            int result = run->mode->turn(run->mode->context, machine_partitions(run->machine), &turned, error);
+            if (result >= 0 && turned == RUN_PARTITIONS)
+                result = source_take_all(run->source, error);
+            if (result < 0 || turned == RUN_DONE)
+                return result;
+        }
         input = (struct input){.error = &run->error};
         input.result = perform(run, action, &input, &run->error);
         input.rebalanced = input.rebalanced || source_rebalanced(run->source);
-        input.stop = stop_signal != 0;
+        input.stop = *run->stop != 0;
         input.now_ms = clock_monotonic_ms();
         turn(run);
     }
@@ -279,13 +297,13 @@ static int meet_kafka(struct run *run, int64_t deadline_ms, struct error *error)
     for (;;) {
         int64_t left = deadline_ms - clock_monotonic_ms();
         left = left < 1 ? 1 : left;
-        int result = source_wait(run->source, left, &stop_signal, error);
+        int result = source_wait(run->source, left, run->stop, error);
         if (result < 0)
             return result;
         if ((run->cluster_id || (result = source_cluster_id(run->source, left, &run->cluster_id, error)) >= 0) &&
             (result = source_check_topics(run->source, error)) >= 0)
             return 0;
-        if (error->class != ERROR_CLASS_RETRY || stop_signal || clock_monotonic_ms() >= deadline_ms)
+        if (error->class != ERROR_CLASS_RETRY || *run->stop || clock_monotonic_ms() >= deadline_ms)
             return result;
         log_warning("%s; waiting for kafka again", error->text);
     }
@@ -315,6 +333,7 @@ static int open_run(struct run *run, struct error *error)
         (result = letters_open(&options->common, options->common.city, &run->letters, error)) < 0)
         return result;
     return machine_new(&(struct machine_options){.city = options->common.city,
+                                                 .generation = run->mode ? run->mode->generation : NULL,
                                                  .decoder = run->decoder,
                                                  .batch_most = (size_t)options->batch_events,
                                                  .seen_memory = options->seen_memory,
@@ -325,9 +344,20 @@ static int open_run(struct run *run, struct error *error)
                        &run->machine, error);
 }
 
+int run_in_mode(const struct run_options *options, const struct run_mode *mode, const volatile sig_atomic_t *stop,
+                struct error *error)
+{
+    struct run run = {.options = *options, .mode = mode, .stop = stop};
+    int result = open_run(&run, error);
+    if (result >= 0)
+        result = loop(&run, error);
+    free_run(&run);
+    return result;
+}
+
 int consumer_run(int argc, char **argv)
 {
-    struct run run = {0};
+    struct run run = {.stop = &stop_signal};
     struct settings *settings = NULL;
     struct error error = {0};
     char **operands;

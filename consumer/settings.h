@@ -27,4 +27,29 @@ struct verify_options {
 };
 extern const struct command consumer_command_verify;
 
+struct rebuild_options {
+    struct common_options common; /* first */
+    struct registry_options registry;
+    bool dry_run, restart, abandon;
+    const char *management;
+    int64_t connect_timeout_ms;
+    int64_t seen_memory;
+    int64_t batch_events;
+    bool accept_log_start;
+    const char *accept_cluster;
+    int64_t retry_ms;
+};
+extern const struct command consumer_command_rebuild;
+
+enum { LETTERS_TEXT, LETTERS_JSON };
+struct dead_letters_options {
+    struct common_options common; /* first */
+    int format;                   /* LETTERS_TEXT, LETTERS_JSON */
+    struct setting_list reasons;
+    const char *topic, *since, *until, *output;
+    bool dry_run, again;
+    int64_t connect_timeout_ms;
+};
+extern const struct command consumer_command_dead_letters;
+
 #endif

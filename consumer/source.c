@@ -212,6 +212,28 @@ int source_subscribe(struct source *source, struct error *error)
     return err ? error_set(error, ERROR_KAFKA, "join the consumer group: %s", rd_kafka_err2str(err)) : 0;
 }
 
+int source_take_all(struct source *source, struct error *error)
+{
+    int32_t counts[EVENT_TYPES] = {0};
+    size_t total = 0;
+    for (int type = 0; type < EVENT_TYPES; type++) {
+        int result = source_topic_partition_count(source, (enum event_type)type, &counts[type], error);
+        if (result < 0)
+            return result;
+        total += (size_t)counts[type];
+    }
+    struct topic_partition *given = calloc(total + 1, sizeof *given);
+    if (!given)
+        return error_set(error, ERROR_MEMORY, "out of memory for %zu partitions", total);
+    forget_given(source);
+    source->given = given;
+    for (int type = 0; type < EVENT_TYPES; type++)
+        for (int32_t id = 0; id < counts[type]; id++)
+            given[source->given_count++] = (struct topic_partition){.topic = (uint8_t)type, .partition = id};
+    source->changed = true;
+    return 0;
+}
+
 static void set_at_end(struct source *source, uint8_t topic, int32_t partition, bool at_end)
 {
     if (topic >= EVENT_TYPES || partition < 0 || partition >= SOURCE_PARTITIONS_MOST ||

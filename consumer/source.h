@@ -29,6 +29,8 @@ int source_topic_partition_count(struct source *source, enum event_type type, in
 int source_check_topics(struct source *source, struct error *error);
 
 int source_subscribe(struct source *source, struct error *error);
+/* In place of source_subscribe: read all partitions that the topics have now, in no group. May be called again. */
+int source_take_all(struct source *source, struct error *error);
 /* Wait up to wait_ms for something, then take what is there, at most `most` records. Serves the group: when what it
  * gave us changed during the call, all records of the call are dropped, *ret_rebalanced is set and 0 returned. */
 ssize_t source_fetch(struct source *source, struct source_record *records, size_t most, int64_t wait_ms,

@@ -18,6 +18,7 @@ enum {
 struct store {
     struct redis *redis;
     char city[CITY_SIZE_MOST + 1];
+    char generation[GENERATION_SIZE];
     char epoch[EPOCH_SIZE];
     char totals_key[REDIS_KEY_SIZE];
 };
@@ -102,7 +103,10 @@ int store_open(const struct store_options *options, struct store **ret_store, st
     if (!store)
         return error_set(error, ERROR_MEMORY, "out of memory");
     snprintf(store->city, sizeof store->city, "%s", options->city);
-    redis_key(store->totals_key, options->city, "totals");
+    snprintf(store->generation, sizeof store->generation, "%s", options->generation ? options->generation : GENERATION_LIVE);
+    char suffix[GENERATION_SIZE + 8];
+    snprintf(suffix, sizeof suffix, "%stotals", store->generation);
+    redis_key(store->totals_key, options->city, suffix);
     int result = redis_connect(&(struct redis_options){.url = options->url, .route_key = store->totals_key, .writer = true,
                                                         .command_timeout_ms = COMMAND_TIMEOUT_MS},
                                &store->redis, error);
@@ -185,7 +189,7 @@ int store_skip(struct store *store, const struct partition *partition, int64_t t
 static const char *lane_key(const struct store *store, uint32_t lane, char key[REDIS_KEY_SIZE])
 {
     char suffix[32];
-    snprintf(suffix, sizeof suffix, "seen:%" PRIu32, lane);
+    snprintf(suffix, sizeof suffix, "%sseen:%" PRIu32, store->generation, lane);
     return redis_key(key, store->city, suffix);
 }
 
@@ -301,6 +305,9 @@ int store_commit_receive(struct store *store, struct lanes *lanes, int64_t wait_
         commit.outcome = COMMIT_FENCED;
         snprintf(commit.detail, sizeof commit.detail, "%.*s stands at %.*s", SLICE_ARG(reply_text(reply->element[1])),
                  SLICE_ARG(reply_text(reply->element[2])));
+    } else if (reply_is(reply->element[0], "HELD")) {
+        commit.outcome = COMMIT_FENCED;
+        snprintf(commit.detail, sizeof commit.detail, "a rebuild is about to take the state's place");
     } else if (reply_is(reply->element[0], "EPOCH"))
         commit.outcome = COMMIT_EPOCH;
     else

@@ -11,6 +11,7 @@ struct store;
 struct store_options {
     const char *url;
     const char *city;
+    const char *generation;      /* NULL = GENERATION_LIVE */
     const char *cluster_id;      /* of the Kafka cluster that is read */
     const char *accepted_cluster; /* may be NULL */
 };

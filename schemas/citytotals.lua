@@ -1,5 +1,6 @@
 #!lua name=citytotals_@ID@
--- The only writer and reader of a city's state: open, commit, skip, snapshot, proof. docs/redis-keys.md explains the keys.
+-- The only writer and reader of a city's state: open, commit, skip, snapshot, proof; and what
+-- follows in rebuild.lua, which is appended to this file. docs/redis-keys.md explains the keys.
 --
 -- A script that fails half-way is not rolled back, so every function looks at everything first and writes second: types,
 -- numbers, bounds, stream ids, and whether the caller's user may run each command on each key. Redis itself refuses a
@@ -158,8 +159,9 @@ end
 
 -- Is the state still the caller's? nil, or the refusal.
 local function fenced(p, epoch, fields, from)
-  local stored = redis.call('HGET', p .. 'meta', 'epoch')
-  if stored ~= epoch then return { 'EPOCH', stored or '' } end
+  local meta = redis.call('HMGET', p .. 'meta', 'epoch', 'held_until')
+  if meta[1] ~= epoch then return { 'EPOCH', meta[1] or '' } end
+  if meta[2] and tonumber(redis.call('TIME')[1]) < (integer(meta[2]) or 0) then return { 'HELD' } end
   local offsets = hash_values(p .. 'offsets', fields, 1, #fields)
   for i = 1, #fields do
     local offset = offsets[i] or '0'
@@ -214,7 +216,7 @@ end
 --   page visits: packed records (16-byte visitor, occurred_at, Kafka timestamp: big-endian ms),
 --                then the topic's name and number of partitions
 -- Answers {'OK', version, late visits} | {'EPOCH', stored} | {'FENCED', field, stored} |
---         {'STALE', lane, bytes stored, tail, …}.
+--         {'STALE', lane, bytes stored, tail, …} | {'HELD'}: a rebuild is about to take the state's place.
 local function commit(keys, args)
   local p = prefix(keys)
   local at = 3
@@ -562,6 +564,22 @@ local function snapshot(keys, args)
   return answer
 end
 
+-- The days that may have a set of visitors: those of `visits:by-day`, and the latest, should theirs be lost there.
+local function visitor_days(p)
+  local days, known = {}, {}
+  local function add(day)
+    if not known[day] then days[#days + 1] = day end
+    known[day] = true
+  end
+  local by_day = redis.pcall('HKEYS', p .. 'visits:by-day')
+  if not by_day.err then
+    for i = 1, #by_day do add(by_day[i]) end
+  end
+  local today = city_day(redis.call('TIME')[1] * 1000)
+  for day = today - 3, today + 2 do add(civil(day)) end
+  return days
+end
+
 -- proof (read only): everything that `verify` compares, of one moment. Answers name, value, …:
 -- 'now_ms', ms; then each hash by its suffix ('meta' and 'schemas' too): field, value, …; 'lanes': bytes of each of the 64;
 -- then 'visitors:<date>' of each day that has or may have a set: visitor, score, …
@@ -584,20 +602,9 @@ local function proof(keys)
     lanes[lane] = type(size) == 'number' and text(size) or size.err
   end
   put('lanes', lanes)
-  local days, known = {}, {}
-  local function add(day)
-    if not known[day] then days[#days + 1] = day end
-    known[day] = true
-  end
-  local by_day = redis.pcall('HKEYS', p .. 'visits:by-day')
-  if not by_day.err then
-    for i = 1, #by_day do add(by_day[i]) end
-  end
-  local today = city_day(now)
-  for day = today - 3, today + 2 do add(civil(day)) end -- a set may have lost its day in `visits:by-day`
-  for i = 1, #days do
-    local key = p .. 'visitors:' .. days[i]
-    if redis.call('EXISTS', key) > 0 then put('visitors:' .. days[i], redis.pcall('ZRANGE', key, 0, -1, 'WITHSCORES')) end
+  for _, day in ipairs(visitor_days(p)) do
+    local key = p .. 'visitors:' .. day
+    if redis.call('EXISTS', key) > 0 then put('visitors:' .. day, redis.pcall('ZRANGE', key, 0, -1, 'WITHSCORES')) end
   end
   return answer
 end

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turn the schemas and the Function library into C text: embed.py OUT.c LUA AVSC… RELEASED-DIRECTORY"""
+"""Turn the schemas and the Function library (LUA, then rebuild.lua) into C text: embed.py OUT.c LUA AVSC… RELEASED-DIRECTORY"""
 import hashlib
 import pathlib
 import sys
@@ -11,12 +11,12 @@ def literal(text):
 
 
 out, lua, *schemas, released = sys.argv[1:]
-code = open(lua, encoding="utf-8").read()
+code = open(lua, encoding="utf-8").read() + pathlib.Path(__file__).with_name("rebuild.lua").read_text(encoding="utf-8")
 digest = hashlib.sha256(code.encode()).hexdigest()[:12]
 with open(out, "w", encoding="utf-8") as file:
     file.write('/* Made by schemas/embed.py. */\n#include "schemas/codec_internal.h"\n#include "schemas/layout.h"\n')
     file.write(f'const char *const citytotals_library_name = "citytotals_{digest}";\n')
-    for name in ("open", "commit", "skip", "snapshot", "proof"):
+    for name in ("open", "commit", "skip", "snapshot", "proof", "drop", "hold", "swap"):
         file.write(f'const char *const citytotals_function_{name} = "citytotals_{name}_{digest}";\n')
     file.write(f"const char *const citytotals_library_code =\n{literal(code.replace('@ID@', digest))};\n")
     file.write("const char *const schema_texts[] = {\n")

@@ -20,6 +20,14 @@ extern const char *const citytotals_function_commit;   /* FCALL */
 extern const char *const citytotals_function_skip;     /* FCALL */
 extern const char *const citytotals_function_snapshot; /* FCALL_RO */
 extern const char *const citytotals_function_proof;    /* FCALL_RO */
+extern const char *const citytotals_function_drop;     /* FCALL */
+extern const char *const citytotals_function_hold;     /* FCALL */
+extern const char *const citytotals_function_swap;     /* FCALL */
+
+/* Keys that a rebuild folds into, beside the live ones: "{<city>}:" GENERATION_REBUILD "<suffix>". */
+#define GENERATION_LIVE    ""
+#define GENERATION_REBUILD "rebuild:"
+#define GENERATION_SIZE    16
 
 /* One record of a seen lane: the identity, then the meaning digest, little-endian. */
 #define SEEN_RECORD_SIZE 24

@@ -10,6 +10,7 @@ from tests.lab.kafka import flushed
 from tests.lab.oracle import DAY
 from tests.lab.process import BUILD, ROOT
 from tests.lab.registry import FakeRegistry
+from tests.lab.repair import dead_letters, rebuild
 
 PLACES = {
     "sector": "|".join(e.SECTORS), "category": "|".join(e.CATEGORIES), "date": r"\d{4}-\d\d-\d\d", "agency": "[a-z0-9][a-z0-9-]*",
@@ -64,6 +65,8 @@ def rich_story(city, registry):
     real = city.redis.client.hget(city.key("meta"), "cluster_id")
     city.redis.client.hset(city.key("meta"), "cluster_id", "another")
     city.fold("--accept-cluster", real, *flags)
+    rebuild(city, *flags)
+    dead_letters(city, "replay")
 
 
 def kind_of(suffix, keys):

@@ -1,5 +1,4 @@
 """verify names each wrong field, says what it can't prove, and is disturbed by nobody."""
-import json
 import os
 import random
 import subprocess
@@ -11,20 +10,12 @@ from tests.lab import events as e
 from tests.lab.kafka import flushed
 from tests.lab.oracle import DAY
 from tests.lab.process import BUILD
+from tests.lab.repair import verify
 from tests.lab.traffic import Mix
 
 CORRUPTIONS = int(os.environ.get("CITYTOTALS_CORRUPTIONS", "40"))
 COUNTERS = ("headcount:baseline", "headcount:current", "headcount:by-day", "units", "units:by-day", "pilots", "pilots:by-day",
             "visits:by-day", "dead-letters")
-
-
-def verify(city, *arguments, status=0):
-    """(what it says, its log)"""
-    done = subprocess.run([BUILD / "consumer" / "citytotals-consumer", "verify", "-b", city.kafka.bootstrap, "--city", city.name,
-                           "--redis", city.redis.url, "--format", "json", "--connect-timeout", "60s", *arguments],
-                          capture_output=True, text=True, timeout=240)
-    assert done.returncode == status, f"verify ended with {done.returncode}, expected {status}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
 def given_a_busy_day(city, seed, records=400):

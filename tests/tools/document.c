@@ -14,7 +14,8 @@ int main(int argc, char **argv)
 {
     static const struct command *const commands[] = {
         &producer_command_send,    &producer_command_reverse, &producer_command_gateway, &producer_command_token, &producer_command_schemas,
-        &consumer_command_run,     &consumer_command_verify,  &query_command_print,    &query_command_report,
+        &consumer_command_run,     &consumer_command_verify,  &consumer_command_rebuild, &consumer_command_dead_letters,
+        &query_command_print,      &query_command_report,
         &query_command_serve,
     };
     if (argc == 2 && strcmp(argv[1], "configuration") == 0) {
