@@ -219,20 +219,11 @@ void fold_decode(struct fold *fold, struct partitions *partitions, struct batch 
                 batch->gaps += record->offset - before;
             }
         } else if (partition_take(partition, record->offset, record->timestamp_ms, record->value)) {
-            struct last_record *last = &partition->read_last, last_before = *last;
-            last->offset = record->offset;
-            last->timestamp_ms = record->timestamp_ms;
-            if (record->timestamp_ms > last->newest_ms)
-                last->newest_ms = record->timestamp_ms;
-            if (decode_one(fold, batch, item, record)) {
+            if (decode_one(fold, batch, item, record))
                 batch->gaps += record->offset - before;
-            } else {
+            else
                 partition->read_position = before;
-                *last = last_before;
-            }
         }
-        item->position_after = partition->read_position;
-        item->last = partition->read_last;
     }
     fold->out_of_memory = fold->out_of_memory || buffer_failed(&batch->details);
     for (size_t i = 0; i < batch->count; i++)

@@ -49,8 +49,6 @@ struct item {
     uint8_t reverses;
     int32_t effective_date;
     int32_t number1, number2; /* delta, or units before and after */
-    int64_t position_after;
-    struct last_record last;  /* the partition's, after this record */
     struct partition *partition;
     union {
         struct {
@@ -77,6 +75,11 @@ struct batch {
     size_t held;  /* records that the source must have back; the driver's */
     int64_t gaps; /* offsets passed over between the records */
 };
+/* Where its partition stands after an item that is not ITEM_NOTHING. */
+static inline int64_t item_position_after(const struct batch *batch, size_t i)
+{
+    return batch->records[i].offset + (batch->items[i].kind != ITEM_END);
+}
 /* Does this item, decided, go to the dead letters? */
 static inline bool item_is_letter(const struct item *item)
 {

@@ -83,10 +83,10 @@ struct window_end {
     struct partition *partition;
     int64_t position;
     struct last_record last;
-    const struct source_record *record; /* the last one, when it is in the window */
+    const struct source_record *record; /* the last one, when there is one in the window */
 };
 
-/* Where each partition stands after the window: the last item of each. At most one entry a partition. */
+/* Where each partition stands after the window. At most one entry a partition. */
 static size_t window_ends(struct fold *fold, const struct batch *batch, struct window_end *ends)
 {
     size_t count = 0;
@@ -99,11 +99,19 @@ static size_t window_ends(struct fold *fold, const struct batch *batch, struct w
         if (partition->window != fold->window) {
             partition->window = fold->window;
             partition->window_end = (uint32_t)count;
-            ends[count++] = (struct window_end){partition, item->position_after, item->last, NULL};
+            ends[count++] = (struct window_end){partition, item_position_after(batch, i), partition->last, NULL};
         }
         struct window_end *end = &ends[partition->window_end];
-        if (!end->record && batch->records[i].kind == RECORD_MESSAGE && batch->records[i].offset == end->last.offset)
-            end->record = &batch->records[i];
+        const struct source_record *record = &batch->records[i];
+        if (item->kind == ITEM_END)
+            continue;
+        if (!end->record) {
+            end->record = record;
+            end->last.offset = record->offset;
+            end->last.timestamp_ms = record->timestamp_ms;
+        }
+        if (record->timestamp_ms > end->last.newest_ms)
+            end->last.newest_ms = record->timestamp_ms;
     }
     return count;
 }
@@ -330,8 +338,15 @@ int fold_committed(struct fold *fold, struct batch *batch, struct error *error)
         const struct item *item = &batch->items[i];
         if (item->kind == ITEM_NOTHING)
             continue;
-        item->partition->position = item->position_after;
-        item->partition->last = item->last;
+        item->partition->position = item_position_after(batch, i);
+        if (item->kind == ITEM_END)
+            continue;
+        const struct source_record *record = &batch->records[i];
+        struct last_record *last = &item->partition->last;
+        last->offset = record->offset;
+        last->timestamp_ms = record->timestamp_ms;
+        if (record->timestamp_ms > last->newest_ms)
+            last->newest_ms = record->timestamp_ms;
     }
     batch->low = batch->high;
     return 0;

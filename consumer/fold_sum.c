@@ -104,9 +104,9 @@ static bool sum_event(struct fold *fold, const struct item *item)
     return sum_merger(fold, item);
 }
 
-static void sum_visit(struct fold *fold, const struct item *item)
+static void sum_visit(struct fold *fold, const struct item *item, int64_t timestamp_ms)
 {
-    uint64_t times[2] = {htobe64((uint64_t)item->occurred_at_ms), htobe64((uint64_t)item->last.timestamp_ms)};
+    uint64_t times[2] = {htobe64((uint64_t)item->occurred_at_ms), htobe64((uint64_t)timestamp_ms)};
     buffer_append(&fold->visits, item->visitor, sizeof item->visitor);
     buffer_append(&fold->visits, times, sizeof times);
     fold->counts.visits++;
@@ -134,7 +134,7 @@ int fold_sum(struct fold *fold, struct batch *batch, struct fold_counts *ret_cou
                 ok = sum_letter(fold, LETTER_CONFLICT);
             break;
         case ITEM_VISIT:
-            sum_visit(fold, item);
+            sum_visit(fold, item, batch->records[i].timestamp_ms);
             break;
         case ITEM_LETTER:
             ok = sum_letter(fold, (enum dead_letter_reason)item->letter);
@@ -143,8 +143,8 @@ int fold_sum(struct fold *fold, struct batch *batch, struct fold_counts *ret_cou
         if (item->kind == ITEM_NOTHING || item->kind == ITEM_END)
             continue;
         fold->counts.folded++;
-        if (item->last.timestamp_ms > fold->newest_ms)
-            fold->newest_ms = item->last.timestamp_ms;
+        if (batch->records[i].timestamp_ms > fold->newest_ms)
+            fold->newest_ms = batch->records[i].timestamp_ms;
     }
     if (!ok || buffer_failed(&fold->visits))
         return error_set(error, ERROR_MEMORY, "out of memory while summing a batch of %zu records", batch->high - batch->low);

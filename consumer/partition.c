@@ -38,7 +38,7 @@ uint32_t record_crc(struct slice value)
 
 void partition_init(struct partition *partition, const char *city, enum event_type type, int32_t id)
 {
-    *partition = (struct partition){.type = type, .id = id, .end = -1, .schema_id = -1, .last = LAST_RECORD_NONE, .read_last = LAST_RECORD_NONE};
+    *partition = (struct partition){.type = type, .id = id, .end = -1, .schema_id = -1, .last = LAST_RECORD_NONE};
     snprintf(partition->field, sizeof partition->field, "%s.%s/%" PRId32, city, event_topic_suffix(type), id);
 }
 
@@ -78,7 +78,7 @@ void partition_wait_for_schema(struct partition *partition, uint32_t schema_id, 
 void partition_skip_to(struct partition *partition, int64_t to)
 {
     partition->position = partition->read_position = to;
-    partition->last.offset = partition->read_last.offset = -1;
+    partition->last.offset = -1;
     partition->state = PARTITION_ACTIVE;
 }
 
@@ -107,7 +107,6 @@ enum partition_plan partition_meet_log(struct partition *partition, int64_t low,
     bool comparable = partition->last.offset >= low && partition->last.offset < position;
     partition->state = comparable ? PARTITION_VERIFYING : PARTITION_ACTIVE;
     partition->read_position = position;
-    partition->read_last = partition->last;
     *ret_start = comparable ? partition->last.offset : position;
     return PARTITION_START;
 }

@@ -35,7 +35,6 @@ struct partition {
     int64_t position;         /* next offset to fold, as Redis has it */
     int64_t read_position;    /* next offset to take from Kafka; ahead of `position` by what is not committed */
     struct last_record last;  /* as of `position` */
-    struct last_record read_last; /* as of `read_position` */
     int64_t end;              /* end of the log when the program started; -1 = not asked */
     int64_t retry_at_ms;      /* WAITING: monotonic time to try again */
     int64_t wait_ms;          /* the length of that wait */

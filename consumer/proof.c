@@ -331,10 +331,9 @@ static void look_at_last(struct proof *proof)
                                record_crc(record->value) == part->stored_last.crc;
         }
         if (partition != done && record->offset > part->log_last.offset) {
-            int64_t newest = part->log_last.newest_ms;
-            part->log_last = batch->items[i].last;
+            part->log_last.offset = record->offset;
+            part->log_last.timestamp_ms = record->timestamp_ms;
             part->log_last.crc = record_crc(record->value);
-            part->log_last.newest_ms = newest > part->log_last.newest_ms ? newest : part->log_last.newest_ms;
         }
         done = partition; /* runs of one partition are long; a partition met again is told by its offset */
     }
@@ -343,10 +342,13 @@ static void look_at_last(struct proof *proof)
         if (item->kind == ITEM_NOTHING || item->kind == ITEM_END)
             continue;
         struct proof_part *part = &proof->parts[item->partition - proof->partitions.items];
+        int64_t timestamp_ms = batch->records[i].timestamp_ms;
         if (part->first_ms == INT64_MIN)
-            part->first_ms = item->last.timestamp_ms;
-        if (item->last.timestamp_ms > proof->newest_ms)
-            proof->newest_ms = item->last.timestamp_ms;
+            part->first_ms = timestamp_ms;
+        if (timestamp_ms > part->log_last.newest_ms)
+            part->log_last.newest_ms = timestamp_ms;
+        if (timestamp_ms > proof->newest_ms)
+            proof->newest_ms = timestamp_ms;
     }
 }
 

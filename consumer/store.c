@@ -164,7 +164,7 @@ int store_positions(struct store *store, struct partitions *partitions, struct e
             goto finish;
         }
         partition->position = partition->read_position = position;
-        partition->last = partition->read_last = record;
+        partition->last = record;
     }
 finish:
     freeReplyObject(reply);

@@ -138,7 +138,7 @@ static int read_positions(struct world *world, struct actor *actor, struct parti
         struct last_record last = LAST_RECORD_NONE;
         last_record_parse(slice_of(state->last[partition->type][partition->id]), &last);
         partition->position = partition->read_position = state->offsets[partition->type][partition->id];
-        partition->last = partition->read_last = last;
+        partition->last = last;
     }
     return 0;
 }

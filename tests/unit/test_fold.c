@@ -209,7 +209,7 @@ static void test_markers_are_passed_and_gaps_counted(void **state)
     add_record(scene, 0, RECORD_EOF);
     decoded(scene);
     assert_int_equal(scene->batch->items[1].kind, ITEM_END);
-    assert_int_equal(scene->batch->items[1].position_after, 6);
+    assert_int_equal(item_position_after(scene->batch, 1), 6);
     assert_int_equal(scene->batch->gaps, 3 + 2);
     summed(scene);
     struct arguments arguments = arguments_of(scene);

@@ -105,7 +105,7 @@ static void positions_are(struct scene *scene, int64_t position)
     for (size_t i = 0; i < scene->action->partitions->count; i++) {
         struct partition *partition = &scene->action->partitions->items[i];
         partition->position = partition->read_position = position;
-        partition->last = partition->read_last = LAST_RECORD_NONE;
+        partition->last = LAST_RECORD_NONE;
     }
     step(scene);
 }

@@ -21,7 +21,6 @@ static struct partition given_partition(enum event_type type, int64_t position, 
     partition.position = partition.read_position = position;
     if (last_value)
         partition.last = (struct last_record){position - 1, 1000, record_crc(value_of(last_value)), 2000};
-    partition.read_last = partition.last;
     return partition;
 }
 

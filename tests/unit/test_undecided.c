@@ -121,7 +121,7 @@ static void perform(struct world *world, const struct action *action, struct inp
         for (size_t i = 0; i < action->partitions->count; i++) {
             struct partition *partition = &action->partitions->items[i];
             partition->position = partition->read_position = world->stored[partition->id];
-            partition->last = partition->read_last =
+            partition->last =
                 LAST_RECORD_NONE; /* nothing to compare: that is tested elsewhere */
         }
         break;
