@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@ enum {
     IDLE_DEFAULT_MS = 30000,
     REQUEST_DEFAULT_MS = 60000,
     SWALLOW_MOST = 2 * 1024 * 1024, /* of a body that is refused already, before the connection is closed on it */
+    PARAMETERS_BEARABLE = 64, /* more than are allowed, and few enough to say so */
     PROBLEM_SIZE = 256,
     STOP_POLL_MS = 5,
     STOP_MS = 2000, /* for answers that are ready to leave, after the grace */
@@ -360,13 +362,45 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return inner->answered ? MHD_YES : finish(inner);
 }
 
+static void request_over(struct http_request_inner *inner)
+{
+    struct http_server *server = inner->server;
+    http_stream_end(inner);
+    if (inner->of) {
+        inner->of->request = NULL;
+        atomic_store(&inner->of->since_ms, clock_monotonic_ms());
+        atomic_store(&inner->of->patient, false);
+    }
+    if (inner->answered && server->options.answered)
+        server->options.answered(&inner->request, inner->status, server->options.context);
+    atomic_fetch_sub(&server->bodies, inner->counted);
+    atomic_fetch_sub(&server->active, 1);
+    request_unref(inner);
+}
+
+void http_request_abandon(struct http_request_inner *inner)
+{
+    request_over(inner);
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **request,
+                         enum MHD_RequestTerminationCode code)
+{
+    (void)context;
+    (void)connection;
+    (void)code;
+    if (*request)
+        request_over(*request);
+    *request = NULL;
+}
+
 /* The request line is there: MHD's own decoding would lose what %00 and %2F mean, so the target is kept as it came. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
 {
     struct http_server *server = context;
     size_t size = strlen(target) + 1;
     char problem[PROBLEM_SIZE] = "";
-    size_t parameters = http_target_parameters(target) * sizeof(struct http_parameter);
+    size_t parameters = http_target_parameters(target, HTTP_PARAMETERS_MOST) * sizeof(struct http_parameter);
     struct http_request_inner *inner = calloc(1, sizeof *inner + parameters + 2 * size);
     if (!inner)
         return NULL;
@@ -382,6 +416,14 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     inner->room = own + size;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     inner->of = info ? info->socket_context : NULL;
+    if (inner->of) {
+        if (inner->of->request) /* libmicrohttpd does not tell of each request that it drops */
+            request_over(inner->of->request);
+        inner->of->request = inner;
+        /* libmicrohttpd keeps a parsed list too, and when the connection's memory is short of it may neither answer nor close. */
+        if (http_target_parameters(target, PARAMETERS_BEARABLE + 1) > PARAMETERS_BEARABLE)
+            shutdown(inner->of->socket, SHUT_RDWR);
+    }
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (info && info->client_addr) {
         bool v6 = info->client_addr->sa_family == AF_INET6;
@@ -393,28 +435,6 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     if (!http_target_parse(own, &inner->request, problem, sizeof problem))
         inner->refusal = problem_of(MHD_HTTP_BAD_REQUEST, problem);
     return inner;
-}
-
-static void on_completed(void *context, struct MHD_Connection *connection, void **request,
-                         enum MHD_RequestTerminationCode code)
-{
-    (void)connection;
-    (void)code;
-    struct http_server *server = context;
-    struct http_request_inner *inner = *request;
-    if (!inner)
-        return;
-    *request = NULL;
-    http_stream_end(inner);
-    if (inner->of) {
-        atomic_store(&inner->of->since_ms, clock_monotonic_ms());
-        atomic_store(&inner->of->patient, false);
-    }
-    if (inner->answered && server->options.answered)
-        server->options.answered(&inner->request, inner->status, server->options.context);
-    atomic_fetch_sub(&server->bodies, inner->counted);
-    atomic_fetch_sub(&server->active, 1);
-    request_unref(inner);
 }
 
 int http_start(const struct http_options *given, struct http_server **ret_server, struct error *error)

@@ -96,6 +96,8 @@ void http_connection_notice(void *context, struct MHD_Connection *connection, vo
     }
     pthread_mutex_unlock(&connections->lock);
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (own->request)
+            http_request_abandon(own->request);
         free(own);
         *socket_context = NULL;
     }

@@ -11,8 +11,8 @@
 enum { RESPONSE_HEADERS_MOST = 16, METHODS_TEXT_SIZE = 128 };
 
 /* http_target.c: pure */
-/* How many parameters the target may have at most, bounded by HTTP_PARAMETERS_MOST. */
-size_t http_target_parameters(const char *target);
+/* How many parameters the target may have at most; counts up to `most`. */
+size_t http_target_parameters(const char *target, size_t most);
 /* Splits and decodes `target`, which is changed in place and stays owned by the caller, into path and parameters, for
  * which request->parameters has that much room. False and a sentence when it is not well formed. */
 bool http_target_parse(char *target, struct http_request *request, char *problem, size_t size);
@@ -43,12 +43,16 @@ struct http_request_inner;
 struct MHD_Response *http_stream_begin(struct http_request_inner *inner, struct http_response *response);
 void http_stream_end(struct http_request_inner *inner);
 
+/* http.c: gives up a request of which the library will tell nothing more. */
+void http_request_abandon(struct http_request_inner *inner);
+
 /* http_connection.c: who is connected, and since when a request is owed. */
 struct http_connection {
     struct http_connection *next, *previous;
     int socket;
     _Atomic int64_t since_ms; /* accepted, or answered last */
     atomic_bool patient;      /* a stream or a deferred request: no deadline */
+    struct http_request_inner *request; /* begun and not completed; of the connection's thread alone */
 };
 struct http_connections {
     pthread_mutex_t lock;

@@ -63,10 +63,10 @@ static bool take_parameter(char *text, size_t size, struct http_request *request
     return true;
 }
 
-size_t http_target_parameters(const char *target)
+size_t http_target_parameters(const char *target, size_t most)
 {
     size_t count = 0;
-    for (const char *at = strchr(target, '?'); at && count < HTTP_PARAMETERS_MOST; at = strchr(at + 1, '&'))
+    for (const char *at = strchr(target, '?'); at && count < most; at = strchr(at + 1, '&'))
         count++;
     return count;
 }

@@ -23,7 +23,7 @@ enum {
     HEARTBEAT_MS = 15000,
     RENDER_MS = 1000,      /* the time of reading is at most this old */
     AWAY_PAUSE_MS = 500,   /* between attempts while Redis is away */
-    READ_SHARE = 10,       /* reading whole snapshots takes at most this part of the time */
+    READ_SHARE = 20,       /* reading whole snapshots takes at most one part in so many of the time */
     STUCK_AFTER_MS = 60000,
     GRACE_MS = 5000,
     OTHER_CONNECTIONS = 1024, /* beside the streams */
@@ -37,10 +37,11 @@ struct loop {
     struct http_server *server;
     struct management *management;
     struct lag_watch *lag_watch;
+    struct wake_watch *wake_watch;
     struct health health;
     struct shared_figures *figures; /* the latest; NULL at first */
     struct totals totals;           /* of the latest reading; its pilots belong to the figures */
-    int64_t read_ms, rendered_ms, beat_ms, next_whole_ms; /* on the monotonic clock */
+    int64_t read_ms, rendered_ms, published_ms, beat_ms, next_whole_ms; /* on the monotonic clock */
     bool away;
     char said[ERROR_TEXT_SIZE]; /* why, as it was logged */
     char published[ETAG_SIZE];
@@ -172,6 +173,7 @@ static void publish(struct loop *loop, const struct view *view)
         hub_publish(loop->serve.hub, id, (struct slice){text.data, text.size - 1})) {
         snprintf(loop->published, sizeof loop->published, "%s", document->etag);
         loop->published_stale = loop->totals.stale;
+        loop->published_ms = clock_monotonic_ms();
         metrics_add(loop->serve.metrics, M_MESSAGES, NULL, 1);
         http_streams_wake(loop->server);
     }
@@ -220,10 +222,10 @@ static void turn(struct loop *loop)
         if (loop->said[0])
             log_info("redis can be read again");
         loop->said[0] = '\0';
-        if (loop->figures)
-            ready(loop, NULL);
     }
     show(loop, changed);
+    if (result >= 0 && loop->serve.view) /* this thread alone changes it */
+        ready(loop, NULL);
     int64_t now = clock_monotonic_ms();
     atomic_store(&loop->health.turned_at_ms, now);
     if (now - loop->beat_ms >= HEARTBEAT_MS) {
@@ -277,6 +279,8 @@ static int start(struct loop *loop, struct error *error)
         return result;
     if (options->common.brokers && (result = lag_watch_start(serve, &loop->lag_watch, error)) < 0)
         return result;
+    if ((result = wake_watch_start(serve, wake_pipe[1], &loop->wake_watch, error)) < 0)
+        return result;
     return http_start(&(struct http_options){.name = "http",
                                              .address = options->listen,
                                              .routes = serve->routes,
@@ -293,6 +297,22 @@ static int start(struct loop *loop, struct error *error)
                       &loop->server, error);
 }
 
+/* Until the next look: the interval, or sooner when Redis has changes; but updates are an interval apart, and whole
+ * readings leave Redis its time. */
+static void pause_loop(struct loop *loop)
+{
+    struct pollfd wake = {.fd = wake_pipe[0], .events = POLLIN};
+    char bytes[64];
+    poll(&wake, 1, (int)(loop->away ? AWAY_PAUSE_MS : loop->serve.options.interval_ms));
+    while (read(wake_pipe[0], bytes, sizeof bytes) > 0)
+        continue;
+    int64_t due = loop->published_ms + loop->serve.options.interval_ms;
+    due = due > loop->next_whole_ms ? due : loop->next_whole_ms;
+    int64_t early = due - clock_monotonic_ms();
+    if (early > 0 && !stop_signal)
+        poll(NULL, 0, (int)(early < loop->serve.options.interval_ms ? early : loop->serve.options.interval_ms));
+}
+
 static int run(struct loop *loop, struct error *error)
 {
     int result = start(loop, error);
@@ -301,9 +321,8 @@ static int run(struct loop *loop, struct error *error)
     loop->beat_ms = clock_monotonic_ms();
     while (!stop_signal) {
         turn(loop);
-        int pause = (int)(loop->away ? AWAY_PAUSE_MS : loop->serve.options.interval_ms);
         if (!stop_signal)
-            poll(&(struct pollfd){.fd = wake_pipe[0], .events = POLLIN}, 1, pause);
+            pause_loop(loop);
     }
     log_info("stopping: %zu streams get a goodbye", hub_clients(loop->serve.hub));
     ready(loop, "stopping");
@@ -341,6 +360,7 @@ finish:
     loop.server = http_stop(loop.server, GRACE_MS);
     loop.management = management_stop(loop.management);
     loop.lag_watch = lag_watch_stop(loop.lag_watch);
+    loop.wake_watch = wake_watch_stop(loop.wake_watch);
     loop.redis = redis_free(loop.redis);
     view_unref(loop.serve.view);
     shared_figures_unref(loop.figures);

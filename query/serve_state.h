@@ -37,4 +37,9 @@ struct lag_watch;
 int lag_watch_start(struct serve *serve, struct lag_watch **ret_watch, struct error *error);
 struct lag_watch *lag_watch_stop(struct lag_watch *watch); /* NULL; accepts NULL */
 
+/* serve_wake.c: a thread of its own writes a byte into `pipe` when Redis has new changes */
+struct wake_watch;
+int wake_watch_start(struct serve *serve, int pipe, struct wake_watch **ret_watch, struct error *error);
+struct wake_watch *wake_watch_stop(struct wake_watch *watch); /* NULL; accepts NULL */
+
 #endif

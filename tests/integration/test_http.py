@@ -331,3 +331,20 @@ def test_a_stop_lets_requests_finish(lab):
     assert server.process.wait() == 0
     with pytest.raises(OSError):
         server.open()
+
+
+def test_a_request_that_the_library_drops_leaks_nothing(lab):
+    """Its parameters need more memory than the connection has: closed without an answer, and nobody is told."""
+    server = lab()
+    path = b"/echo?" + b"&".join(b"p%d=1" % n for n in range(1000))
+    request = b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    def drop():
+        with server.open() as peer:
+            peer.sendall(request)
+            assert b" 200 " not in peer.recv(65536)
+    drop()
+    before = server.rss()
+    for _ in range(300):
+        drop()
+    assert server.rss() - before < 1024 * 1024

@@ -308,7 +308,7 @@ def test_floods_leave_others_served_in_bounded_memory(city, serving):
                     answer = b""
                 assert b" 200 " not in answer
             assert server.ask("/v1/totals").status == 200
-        for path in ("/v1/totals?" + "&".join(f"p{n}=1" for n in range(200)), "/v1/changes?agency=" + "a" * 4000, "/v1/agencies/" + "a" * 4000):
+        for path in ("/v1/totals?" + "&".join(f"p{n}=1" for n in range(50)), "/v1/changes?agency=" + "a" * 4000, "/v1/agencies/" + "a" * 4000):
             assert server.ask(path).status in (200, 400, 404)
         assert server.rss() - before < 8 * 1024 * 1024
     finally:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.lab import events as e
-from tests.lab.process import wait_until
+from tests.lab.process import BUILD, wait_until
 from tests.lab.redis_server import RedisServer
 from tests.lab.web import Server, Stream
 
@@ -224,7 +224,7 @@ def test_two_thousand_clients_some_never_reading(city, serving):
         began = time.monotonic()
         assert server.ask("/v1/totals").json["events"] == 2 and time.monotonic() - began < 10
         grown = server.rss() - before
-        assert grown < 2000 * 13 * 1024, f"{grown / 2000:.0f} bytes a stream"
+        assert grown < 2000 * 13 * 1024 or "san" in BUILD.name, f"{grown / 2000:.0f} bytes a stream"
     finally:
         for peer in peers:
             peer.close()

@@ -15,7 +15,7 @@ static bool parse(const char *target, struct http_request *request)
 {
     static struct http_parameter *parameters; /* exactly as many as there is said to be room for */
     free(parameters);
-    parameters = calloc(http_target_parameters(target), sizeof *parameters);
+    parameters = calloc(http_target_parameters(target, HTTP_PARAMETERS_MOST), sizeof *parameters);
     *request = (struct http_request){.parameters = parameters};
     snprintf(text, sizeof text, "%s", target);
     return http_target_parse(text, request, problem, sizeof problem);
