@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "producer/gateway_openapi.h"
 #include "producer/gateway_state.h"
 #include "producer/schema_ids.h"
 #include "producer/topics.h"
@@ -139,6 +140,13 @@ static int open_kafka(struct gateway *gateway, struct error *error)
     return check_topics(gateway, error);
 }
 
+static void get_description(struct http_request *request, void *context)
+{
+    (void)context;
+    http_reply(request, http_response_header(http_response_new(200, "application/json", gateway_openapi.data, gateway_openapi.size),
+                                             "Cache-Control", "public, max-age=3600"));
+}
+
 static int listen_for_requests(struct gateway *gateway, struct error *error)
 {
     static const char *const none[] = {NULL};
@@ -148,6 +156,7 @@ static int listen_for_requests(struct gateway *gateway, struct error *error)
         {.method = "GET", .pattern = "/v1/visits", .handle = gateway_get_visits, .parameters = none},
         {.method = "GET", .pattern = "/v1/visit.gif", .handle = gateway_get_pixel},
         {.method = "GET", .pattern = "/beacon.js", .handle = gateway_get_script},
+        {.method = "GET", .pattern = "/openapi.json", .handle = get_description},
         {0},
     };
     const struct gateway_options *options = &gateway->options;

@@ -6,12 +6,14 @@ import signal
 import subprocess
 import urllib.request
 
+import jsonschema
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.integration.test_send import arrived
 from tests.lab import events as e
-from tests.lab.gateway import PRODUCER, Gateway, event, event_id, new_token
+from tests.lab.gateway import DESCRIPTION, PRODUCER, Gateway, event, event_id, new_token, seen_answers
 from tests.lab.process import wait_until
 
 
@@ -137,6 +139,8 @@ def test_statuses_of_refusal(city, gateway):
     problem(gateway.post(event("a", agency=None), token=gateway.wide), 422, "agency is missing")
     assert gateway.post(event("good", agency=None)).status == 200
     assert len(arrived(city)) == 1  # nothing of all the refused
+    described = {("POST", "/v1/events", int(status)) for status in DESCRIPTION["paths"]["/v1/events"]["post"]["responses"]}
+    assert {status for *_, status in described - seen_answers} <= {207, 429, 503}, "a status of the description was never met"
 
 
 def test_rate_of_a_token(city):
@@ -188,3 +192,23 @@ def test_bad_starts(city):
     path.write_text(new_token()[1] + "\n")
     status, said = run("-b", city.kafka.bootstrap, "--listen", "127.0.0.1:0", "--tokens", path, "--city", "nowhere")
     assert status == 1 and "nowhere.headcount-changes" in said and "--create-topics" in said
+
+
+def test_description_is_sound_and_served(city, gateway):
+    answer = gateway.ask("GET", "/openapi.json", token=None)
+    assert answer.status == 200 and answer.json == DESCRIPTION
+    OpenAPIV31SpecValidator(DESCRIPTION).validate()
+    # What the description calls a good event is taken, what it calls a bad one is refused.
+    schema = {**DESCRIPTION["components"]["schemas"]["Event"], "components": DESCRIPTION["components"]}
+    merger = {"type": "unit-merger", "id": "m", "category": "commune", "kind": "merger", "units_before": 9, "units_after": 3,
+              "effective_date": "2020-01-01"}
+    cases = [event("a"), event("b", agency=None), merger, merger | {"id": "n", "merged_units": None, "decision": "1/QĐ"},
+             event("c", 0), event("d", reason="sacked"), event("e", extra=1), merger | {"units_after": "3"}, {"type": "unit-merger"},
+             event("f", delta=2000000), merger | {"merged_units": [{"id": "x"}]}, event("g", source="A B")]
+    for case in cases:
+        good = jsonschema.Draft202012Validator(schema).is_valid(case)
+        answer = gateway.post(case)
+        assert (answer.status == 200) == good, (case, answer)
+        if good and answer.status == 200:
+            continue
+        assert answer.status == 422

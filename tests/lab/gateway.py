@@ -5,8 +5,10 @@ import os
 import socket
 import subprocess
 
+import jsonschema
+
 from tests.lab import events as e
-from tests.lab.process import BUILD
+from tests.lab.process import BUILD, ROOT
 
 PRODUCER = BUILD / "producer" / "citytotals-producer"
 
@@ -27,6 +29,33 @@ def event(id_, delta=-3, agency="hong-bang", **fields):
 def event_id(id_, source="so-noi-vu", agency="hong-bang"):
     import uuid
     return str(uuid.UUID(bytes=e.event_id("headcount-change", source, agency, id_)))
+
+
+DESCRIPTION = json.loads((ROOT / "producer" / "openapi.json").read_text())
+seen_answers = set()
+
+
+def expect_as_described(method, path, answer):
+    """Every answer that a test gets is one that /openapi.json tells of."""
+    operation = DESCRIPTION["paths"].get(path.split("?")[0], {}).get(method.lower())
+    if not operation:
+        return
+    seen_answers.add((method, path.split("?")[0], answer.status))
+    described = operation["responses"].get(str(answer.status))
+    assert described, f"{method} {path} answers {answer}, which openapi.json does not tell of"
+    if "$ref" in described:
+        described = DESCRIPTION["components"]["responses"][described["$ref"].rsplit("/", 1)[1]]
+    if "Retry-After" in described.get("headers", {}):
+        assert int(answer.headers["Retry-After"]) >= 1 or "stopping" in answer.json["detail"]
+    content = described.get("content")
+    if not content:
+        assert answer.body == b""
+        return
+    type_ = answer.headers["Content-Type"].split(";")[0]
+    assert type_ in content, f"{method} {path} answers as {type_}; described: {list(content)}"
+    schema = content[type_].get("schema")
+    if schema:
+        jsonschema.validate(answer.json, {**schema, "components": DESCRIPTION["components"]}, jsonschema.Draft202012Validator)
 
 
 class Answer:
@@ -89,8 +118,8 @@ class Gateway:
         own.request(method, path, body, sent)
         response = own.getresponse()
         answer = Answer(response.status, response.headers, response.read())
-        if not connection:
-            own.close()
+        own.close()
+        expect_as_described(method, path, answer)
         return answer
 
     def post(self, what, type_="application/json", **options):
