@@ -2,6 +2,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import urllib.request
@@ -14,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.integration.test_send import arrived
 from tests.lab import events as e
 from tests.lab.gateway import DESCRIPTION, PRODUCER, Gateway, event, event_id, new_token, seen_answers
-from tests.lab.process import wait_until
+from tests.lab.process import ROOT, wait_until
 
 
 @pytest.fixture
@@ -212,3 +213,23 @@ def test_description_is_sound_and_served(city, gateway):
         if good and answer.status == 200:
             continue
         assert answer.status == 422
+
+
+def test_the_agency_guide_works_as_it_stands(city, gateway):
+    """Each shell block of both languages, and the Python function, as an agency's programmer would copy them."""
+    guide = (ROOT / "docs" / "agency-guide.md").read_text()
+    blocks = [block for block in re.findall(r"```sh\n(.*?)```", guide, re.DOTALL) if "curl" in block]
+    assert len(blocks) == 8
+    address = f"http://127.0.0.1:{gateway.port}"
+    for block in blocks:
+        done = subprocess.run(["bash", "-euc", block], capture_output=True, text=True, timeout=60, cwd=city.directory,
+                              env={**os.environ, "GATEWAY": address, "TOKEN": gateway.token})
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout)
+        assert said["accepted"] >= 1 and said["refused"] == 0, (block, said)
+    [code] = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    names = {}
+    exec(code, names)
+    assert names["send"]([event("py-1"), event("py-2", 0)], address, gateway.token)["refused"] == 1
+    city.fold()
+    assert city.total("events") == "7"  # 0017 and its reversal, 0018, M1, 0020, 0021, py-1: both languages' repeats count once
