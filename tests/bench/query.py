@@ -8,6 +8,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
@@ -88,6 +90,67 @@ def streams(options, server, redis):
         clients.wait()
 
 
+def latency(options, directory, redis):
+    """From a producer's send to an open stream, beside a bare consumer of the same topic, on real Kafka."""
+    import confluent_kafka
+
+    from tests.lab import events as e
+    from tests.lab.kafka import Kafka
+    kafka, processes, seen, ended = Kafka(directory / "kafka", heap="512m"), [], {"bare": {}, "stream": {}}, threading.Event()
+    city = "latency"
+    try:
+        kafka.start()
+        kafka.create_city(city, 4)
+        processes.append(Process("consumer", [BUILD / "consumer" / "citytotals-consumer", "run", "-b", kafka.bootstrap, "--city", city,
+                                              "--redis", redis.url], directory))
+        server = Server(city, redis, directory / "latency")
+        processes.append(server.process)
+        processes[0].wait_for_log("assigned")
+        wait_until("it answers", lambda: server.ask("/v1/totals").status == 200, 60)
+        stream = server.stream()
+        bare = confluent_kafka.Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "bare", "auto.offset.reset": "earliest",
+                                         "fetch.wait.max.ms": 10})
+        bare.subscribe([f"{city}.headcount-changes"])
+
+        def take_bare():
+            while not ended.is_set():
+                if (message := bare.poll(0.1)) and not message.error():
+                    seen["bare"][len(seen["bare"]) + 1] = time.monotonic()
+
+        def take_stream():
+            while not ended.is_set():
+                try:
+                    event, data, _ = stream.next(1)
+                except TimeoutError:
+                    continue
+                if event == "totals" and data["events"]:
+                    seen["stream"].setdefault(data["events"], time.monotonic())
+        threads = [threading.Thread(target=take) for take in (take_bare, take_stream)]
+        for thread in threads:
+            thread.start()
+        producer, sent = kafka.producer(), {}
+        for number in range(1, options.latencies + 21):
+            sent[number] = time.monotonic()
+            producer.produce(f"{city}.headcount-changes", e.wire(e.headcount(str(number), "hong-bang", 1)), b"hong-bang")
+            producer.flush()
+            wait_until("both have it", lambda: all(number in each for each in seen.values()), 60)
+            time.sleep(0.15)  # so that the limit of updates a second holds none back
+        ended.set()
+        for thread in threads:
+            thread.join()
+        bare.close()
+        late = {who: sorted((at[number] - sent[number]) * 1000 for number in range(21, options.latencies + 21)) for who, at in seen.items()}
+        p99 = {who: each[len(each) * 99 // 100] for who, each in late.items()}
+        for who, each in late.items():
+            print(f"latency: {who:6} p50 {statistics.median(each):6.1f} ms   p99 {p99[who]:6.1f} ms")
+        print(f"ratio stream/bare: p50 {statistics.median(late['stream']) / statistics.median(late['bare']):.2f}, p99 {p99['stream'] / p99['bare']:.2f}")
+    finally:
+        ended.set()
+        for process in processes:
+            process.stop(60)
+        kafka.stop()
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seconds", type=int, default=5, help="of each load")
@@ -95,6 +158,7 @@ def main():
     options.add_argument("--connections", type=int, default=50)
     options.add_argument("--streams", type=int, default=10_000)
     options.add_argument("--updates", type=int, default=10)
+    options.add_argument("--latencies", type=int, default=200, help="events sent one by one; 0 leaves this part out")
     options = options.parse_args()
     for tool in ("wrk", "nginx"):
         if not shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin"):
@@ -123,6 +187,8 @@ def main():
         wait_until("nginx answers", answers, 30, nginx.check_alive)
         compare(options, server, nginx, port)
         streams(options, server, redis)
+        if options.latencies:
+            latency(options, directory, redis)
     finally:
         for process in (nginx, server and server.process):
             if process:
