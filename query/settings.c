@@ -105,3 +105,75 @@ const struct command query_command_report = {
              "bytewise: it follows from Kafka's log alone.\n\n"
              "Exit status: 0 written; 1 Redis can't be read; 2 wrong usage or configuration.",
 };
+
+#undef AT
+#define AT(field) offsetof(struct trace_options, field)
+
+static const char *const changes_formats[] = {"text", "json", "csv", NULL};
+
+#define AGENCY_SETTING                                                                                             \
+    {                                                                                                              \
+        .name = "agency", .kind = SETTING_TEXT, .offset = AT(agency), .placeholder = "ID", .help = "Only this agency's." \
+    }
+#define LOG_SETTINGS                                                                                                        \
+    {.name = "memory", .kind = SETTING_SIZE, .offset = AT(memory), .placeholder = "SIZE", .default_text = "1GiB",          \
+     .least = 1 << 20, .most = INT64_C(1) << 40,                                                                           \
+     .help = "Most memory for telling counted events apart, at 48 to 96 bytes an event of the city, or of the agency's lane."}, \
+        {.name = "connect-timeout", .kind = SETTING_DURATION, .offset = AT(connect_timeout_ms), .placeholder = "TIME",     \
+         .default_text = "60s", .least = 1, .most = 3600000, .help = "How long to wait for Kafka before giving up with exit 1."}, \
+    REGISTRY_SETTINGS(struct trace_options, registry)
+
+static const struct setting changes_settings[] = {
+    {.name = "format", .kind = SETTING_CHOICE, .offset = AT(format), .placeholder = "FORMAT", .default_text = "text",
+     .choices = changes_formats, .help = "Text for people, one line of JSON, or CSV for a spreadsheet."},
+    AGENCY_SETTING,
+    {.name = "category", .kind = SETTING_TEXT, .offset = AT(category), .placeholder = "WORD",
+     .help = "Only this unit category, or this sector."},
+    {.name = "from", .kind = SETTING_DATE, .offset = AT(from), .placeholder = "YYYY-MM-DD",
+     .help = "Only what takes effect on this day or later."},
+    {.name = "to", .kind = SETTING_DATE, .offset = AT(to), .placeholder = "YYYY-MM-DD",
+     .help = "Only what takes effect on this day or earlier."},
+    {.name = "limit", .kind = SETTING_NUMBER, .offset = AT(limit), .placeholder = "N", .default_text = "50", .least = 0,
+     .most = 1000000, .help = "Events to list, the latest first; sums are over all that match."},
+    {.name = "from-log", .kind = SETTING_FLAG, .offset = AT(from_log),
+     .help = "All of history, from Kafka; without: the latest 1,000 or so, from Redis."},
+    LOG_SETTINGS,
+    {0},
+};
+static const struct setting *const changes_tables[] = {common_settings, changes_settings, NULL};
+
+const struct command query_command_changes = {
+    .program = "citytotals-query",
+    .name = "changes",
+    .summary = "List the events behind the numbers, each with its place in Kafka, source and decision.",
+    .tables = changes_tables,
+    .options_size = sizeof(struct trace_options),
+    .notes = "With --from-log the events listed are those that count: up to the stored offsets, and by the ids that Redis has seen,\n"
+             "so that repeats, conflicts and dead letters are left out as the consumer left them out. Their sums are compared with the\n"
+             "totals where there is such a total: of the city (with --to: as of that day; with --category: its), or of an agency.\n"
+             "Order is by Kafka's timestamp.\n\n"
+             "Exit status: 0 listed; 1 Redis or Kafka can't be read; 2 wrong usage or configuration; 4 the sums are not the totals.",
+};
+
+static const struct setting explain_settings[] = {
+    {.name = "format", .kind = SETTING_CHOICE, .offset = AT(format), .placeholder = "FORMAT", .default_text = "text",
+     .choices = formats, .help = "Text for people, or one line of JSON."},
+    AGENCY_SETTING,
+    {.name = "limit", .kind = SETTING_NUMBER, .offset = AT(limit), .placeholder = "N", .default_text = "10", .least = 0,
+     .most = 1000000, .help = "Events to list, the latest first."},
+    LOG_SETTINGS,
+    {0},
+};
+static const struct setting *const explain_tables[] = {common_settings, explain_settings, NULL};
+
+const struct command query_command_explain = {
+    .program = "citytotals-query",
+    .name = "explain",
+    .summary = "Say what a number means, which keys it comes from, and which events it is made of.",
+    .operands = "MEASURE",
+    .tables = explain_tables,
+    .options_size = sizeof(struct trace_options),
+    .notes = "MEASURE is headcount.baseline, headcount.current, headcount.reduction, headcount.reduction_percent (also of an agency, and as\n"
+             "headcount.by_sector.SECTOR.… of a sector), or units.CATEGORY.baseline, .change, .current, .merged or .mergers.\n\n"
+             "Exit status: 0 the events add up to the number; 1 Redis or Kafka can't be read; 2 wrong usage or configuration; 4 they do not.",
+};

@@ -2,7 +2,7 @@
 #ifndef CITYTOTALS_QUERY_SETTINGS_H
 #define CITYTOTALS_QUERY_SETTINGS_H
 
-#include "base/settings.h"
+#include "schemas/registry.h"
 
 enum print_format { PRINT_FORMAT_TEXT, PRINT_FORMAT_JSON };
 enum language { LANGUAGE_VI, LANGUAGE_EN, LANGUAGES };
@@ -35,5 +35,19 @@ struct report_options {
     int32_t as_of;
 };
 extern const struct command query_command_report;
+
+enum changes_format { CHANGES_FORMAT_TEXT, CHANGES_FORMAT_JSON, CHANGES_FORMAT_CSV };
+
+/* Of `changes` and `explain`. */
+struct trace_options {
+    struct common_options common; /* first, as above */
+    int format;                   /* enum changes_format */
+    const char *agency, *category;
+    int32_t from, to; /* days; INT32_MIN = not given */
+    int64_t limit, memory, connect_timeout_ms;
+    bool from_log;
+    struct registry_options registry;
+};
+extern const struct command query_command_changes, query_command_explain;
 
 #endif

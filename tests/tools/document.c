@@ -16,7 +16,7 @@ int main(int argc, char **argv)
         &producer_command_send,    &producer_command_reverse, &producer_command_gateway, &producer_command_token, &producer_command_schemas,
         &consumer_command_run,     &consumer_command_verify,  &consumer_command_rebuild, &consumer_command_dead_letters,
         &query_command_print,      &query_command_report,
-        &query_command_serve,
+        &query_command_serve,      &query_command_changes,    &query_command_explain,
     };
     if (argc == 2 && strcmp(argv[1], "configuration") == 0) {
         settings_document(stdout, commands, sizeof commands / sizeof *commands);

@@ -1,0 +1,104 @@
+/* The run of `changes`: the latest from Redis, or all of history from Kafka with sums that are compared. */
+#include "query/changes.h"
+
+#include <inttypes.h>
+
+#include "base/json_text.h"
+#include "base/log.h"
+#include "query/changes_show.h"
+#include "query/documents.h"
+
+static void sums_text(const struct trace *trace, const struct change_rows *rows, enum trace_verdict verdict, const char *why,
+                      struct buffer *out)
+{
+    const struct ledger_sums *sums = ledger_sums(trace->ledger);
+    buffer_printf(out, "\n%" PRId64 " events match, %zu are listed; left out: %" PRId64 " repeats or conflicts, %" PRId64 " dead letters\n",
+                  sums->events, rows->count, ledger_uncounted(trace->ledger), trace->refused);
+    buffer_printf(out, "headcount: baseline %" PRId64 ", current %" PRId64 "\n", sums->headcount_baseline, sums->headcount_current);
+    for (int i = 0; i < CATEGORIES; i++) {
+        const struct ledger_units *units = &sums->units[i];
+        if (units->baseline || units->change || units->merged || units->mergers)
+            buffer_printf(out, "%s: baseline %" PRId64 ", change %" PRId64 ", merged %" PRId64 " in %" PRId64 " mergers\n",
+                          unit_category_name((enum unit_category)i), units->baseline, units->change, units->merged, units->mergers);
+    }
+    if (verdict == TRACE_NO_TOTAL)
+        buffer_text_append(out, "there is no such total to compare with\n");
+    else
+        buffer_printf(out, verdict == TRACE_AGREES ? "these are the totals of version %" PRId64 "%s\n" : "DIFFERS from version %" PRId64 ": %s\n",
+                      trace->totals.version, verdict == TRACE_AGREES ? "" : why);
+}
+
+static void show(const struct trace *trace, const struct change_rows *rows, enum trace_verdict verdict, const char *why,
+                 struct buffer *out)
+{
+    switch ((enum changes_format)trace->options->format) {
+    case CHANGES_FORMAT_CSV:
+        change_rows_csv(rows, out);
+        break;
+    case CHANGES_FORMAT_JSON:
+        buffer_text_append(out, "{");
+        document_begin(&trace->totals, out);
+        buffer_printf(out, ",\"from_log\":%s,", trace->ledger ? "true" : "false");
+        change_rows_json(rows, out);
+        buffer_printf(out, ",\"more\":%s", rows->more ? "true" : "false");
+        if (trace->ledger) {
+            buffer_text_append(out, ",");
+            ledger_sums_json(ledger_sums(trace->ledger), out);
+            buffer_printf(out, ",\"agrees\":%s", verdict == TRACE_NO_TOTAL ? "null" : verdict == TRACE_AGREES ? "true" : "false");
+        }
+        buffer_text_append(out, "}\n");
+        break;
+    case CHANGES_FORMAT_TEXT:
+        change_rows_text(rows, out);
+        if (trace->ledger)
+            sums_text(trace, rows, verdict, why, out);
+        else
+            buffer_printf(out, "%s%zu of the latest events%s; --from-log lists all of history\n", rows->count ? "\n" : "", rows->count,
+                          rows->more ? ", and older ones match too" : "");
+        break;
+    }
+}
+
+int query_changes(int argc, char **argv)
+{
+    struct trace_options options = {0};
+    struct trace trace = {0};
+    struct settings *settings = NULL;
+    struct error error = {0};
+    struct change_rows rows = {0};
+    struct buffer out = BUFFER_BOUNDED(CHANGES_OUT_MOST);
+    enum trace_verdict verdict = TRACE_NO_TOTAL;
+    char **operands, why[256] = "";
+    int operand_count;
+    bool done = false;
+    int result = settings_parse(&query_command_changes, argc, argv, &options, &settings, &operands, &operand_count, &done, &error);
+    if (result < 0 || done)
+        goto finish;
+    log_configure((enum log_level)options.common.log_level, (enum log_format)options.common.log_format);
+    if (options.from_log && !options.common.brokers)
+        result = error_set(&error, ERROR_USAGE, "--from-log reads Kafka: give --brokers HOST:PORT or CITYTOTALS_BROKERS");
+    if (result >= 0)
+        result = trace_begin(&trace, &options, &error);
+    if (result >= 0)
+        result = trace_redis(&trace, &error);
+    if (result >= 0 && options.from_log)
+        result = trace_log(&trace, &error);
+    if (result >= 0 && options.from_log)
+        result = trace_compare(&trace, &verdict, why, &error);
+    if (result >= 0)
+        result = options.from_log ? change_rows_from_ledger(&trace, &rows, &error) : change_rows_from_stream(&trace, &rows, &error);
+    if (result >= 0) {
+        show(&trace, &rows, verdict, why, &out);
+        result = changes_write(&out, &error);
+    }
+    if (result >= 0 && verdict == TRACE_DIFFERS)
+        log_error("%s", why);
+finish:
+    if (result < 0)
+        log_error("%s", error.text);
+    change_rows_free(&rows);
+    buffer_free(&out);
+    trace_end(&trace);
+    settings_free(settings);
+    return trace_status(result, &error, verdict);
+}
