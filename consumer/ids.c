@@ -50,27 +50,42 @@ static size_t place_of(const struct ids *ids, const struct identity *identity)
     return place;
 }
 
-static bool grow(struct ids *ids)
+static bool resize_items(struct ids *ids, size_t capacity)
 {
-    if (ids->count == ids->capacity) {
-        size_t capacity = ids->capacity ? ids->capacity + ids->capacity / 2 : FIRST_TABLE / 2;
-        struct id *items = capacity <= UINT32_MAX - 1 ? realloc(ids->items, capacity * sizeof *items) : NULL;
-        if (!items)
-            return false;
-        ids->items = items;
-        ids->capacity = capacity;
-    }
-    if ((ids->count + 1) * 4 < ids->table_size * 3)
-        return true;
-    uint32_t *table = calloc(ids->table_size * 2, sizeof *table);
+    struct id *items = capacity <= UINT32_MAX - 1 ? realloc(ids->items, capacity * sizeof *items) : NULL;
+    if (!items)
+        return false;
+    ids->items = items;
+    ids->capacity = capacity;
+    return true;
+}
+
+static bool resize_table(struct ids *ids, size_t size)
+{
+    uint32_t *table = calloc(size, sizeof *table);
     if (!table)
         return false;
     free(ids->table);
     ids->table = table;
-    ids->table_size *= 2;
+    ids->table_size = size;
     for (size_t i = 0; i < ids->count; i++)
         ids->table[place_of(ids, &ids->items[i].identity)] = (uint32_t)i + 1;
     return true;
+}
+
+static bool grow(struct ids *ids)
+{
+    if (ids->count == ids->capacity && !resize_items(ids, ids->capacity ? ids->capacity + ids->capacity / 2 : FIRST_TABLE / 2))
+        return false;
+    return (ids->count + 1) * 4 < ids->table_size * 3 || resize_table(ids, ids->table_size * 2);
+}
+
+bool ids_reserve(struct ids *ids, size_t count)
+{
+    size_t size = ids->table_size;
+    while ((count + 1) * 4 >= size * 3)
+        size *= 2;
+    return (count <= ids->capacity || resize_items(ids, count)) && (size == ids->table_size || resize_table(ids, size));
 }
 
 struct id *ids_find(const struct ids *ids, const struct identity *identity)

@@ -15,9 +15,9 @@ enum {
 
 struct id {
     struct identity identity;
-    uint64_t digest;  /* the meaning: the lane's where it is stored */
-    uint64_t content; /* of a counted one: the meaning without decision and reverses */
-    uint32_t record;  /* of a stored one: its number in the lane */
+    uint64_t digest;    /* the meaning: the lane's where it is stored */
+    uint64_t content;   /* of a counted one: the meaning without decision and reverses */
+    uint32_t contested; /* the caller's */
     uint8_t lane;
     uint8_t flags;
 };
@@ -25,6 +25,8 @@ struct id {
 struct ids;
 struct ids *ids_new(void); /* NULL when memory ran out */
 struct ids *ids_free(struct ids *ids); /* NULL */
+/* Make room for so many at once; without it the table grows as it fills. False when memory ran out. */
+bool ids_reserve(struct ids *ids, size_t count);
 /* Finds or adds (with flags 0). NULL when memory ran out. Valid until the next call. */
 struct id *ids_get(struct ids *ids, const struct identity *identity);
 struct id *ids_find(const struct ids *ids, const struct identity *identity); /* NULL when it is not there */

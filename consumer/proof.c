@@ -8,7 +8,7 @@
 #include "consumer/agency.h"
 #include "consumer/proof_internal.h"
 
-enum { LANE_TABLES = 1 << 20 };
+enum { LANE_TABLES = 1 << 20, AHEAD = 8 };
 
 const struct state_hash *proof_state_hash(const struct proof_state *state, const char *name)
 {
@@ -93,6 +93,13 @@ int proof_new(const struct proof_options *options, struct proof **ret_proof, str
         proof_free(proof);
         return result;
     }
+    size_t stored = 0;
+    for (uint32_t lane = 0; lane < SEEN_LANES; lane++)
+        stored += proof_needs_lane(proof, lane) ? (size_t)(options->state->lane_bytes[lane] / SEEN_RECORD_SIZE) : 0;
+    if (!ids_reserve(proof->ids, stored)) {
+        proof_free(proof);
+        return error_set(error, ERROR_MEMORY, "out of memory for %zu event ids", stored);
+    }
     fold_observe(proof->fold, observe, proof);
     struct slice closed = proof_state_value(options->state, "meta", "visitors_closed");
     proof_integer(closed, &proof->visitors_closed);
@@ -141,6 +148,11 @@ int proof_lane(struct proof *proof, uint32_t lane, const uint8_t *records, size_
         struct identity identity;
         memcpy(identity.bytes, records, sizeof identity.bytes);
         size_t before = ids_count(proof->ids);
+        if (i + AHEAD < count) {
+            struct identity ahead;
+            memcpy(ahead.bytes, records + AHEAD * SEEN_RECORD_SIZE, sizeof ahead.bytes);
+            ids_prefetch(proof->ids, &ahead);
+        }
         struct id *id = ids_get(proof->ids, &identity);
         if (!id)
             return error_set(error, ERROR_MEMORY, "out of memory for %zu event ids", before);

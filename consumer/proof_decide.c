@@ -58,7 +58,7 @@ static void decide_letter(struct proof *proof, struct item *item, int64_t offset
 }
 
 /* Keep the event until it is known which one counts. Its pilot's text lies in the record, so it is copied. */
-static int contest(struct proof *proof, const struct item *item, int64_t offset, struct error *error)
+static int contest(struct proof *proof, struct id *id, const struct item *item, int64_t offset, struct error *error)
 {
     if (proof->contested_count == CONFLICTS_MOST)
         return error_set(error, ERROR_LIMIT, "over %d events conflict with another; so many can't be held", CONFLICTS_MOST);
@@ -71,7 +71,7 @@ static int contest(struct proof *proof, const struct item *item, int64_t offset,
         proof->contested_capacity = capacity;
     }
     struct contested *contested = &proof->contested[proof->contested_count];
-    *contested = (struct contested){.item = *item, .offset = offset};
+    *contested = (struct contested){.item = *item, .offset = offset, .before = id->contested};
     contested->item.pilot_model = contested->item.district = (struct slice){0};
     if (item->pilot_model.data) {
         char *copy = malloc(item->pilot_model.size + item->district.size);
@@ -82,16 +82,15 @@ static int contest(struct proof *proof, const struct item *item, int64_t offset,
         contested->item.pilot_model = (struct slice){copy, item->pilot_model.size};
         contested->item.district = (struct slice){copy + item->pilot_model.size, item->district.size};
     }
-    proof->contested_count++;
+    id->contested = (uint32_t)++proof->contested_count;
     return 0;
 }
 
-/* Did another meaning of this identity come earlier in the same partition? */
-static bool came_later(const struct proof *proof, const struct item *item)
+/* Did another meaning of this identity come earlier in the same partition? Only those of one identity are looked at. */
+static bool came_later(const struct proof *proof, const struct id *id, const struct item *item)
 {
-    for (size_t i = 0; i < proof->contested_count; i++)
-        if (proof->contested[i].item.partition == item->partition &&
-            memcmp(&proof->contested[i].item.identity, &item->identity, sizeof item->identity) == 0)
+    for (uint32_t i = id->contested; i > 0; i = proof->contested[i - 1].before)
+        if (proof->contested[i - 1].item.partition == item->partition)
             return true;
     return false;
 }
@@ -139,9 +138,9 @@ static int decide_event(struct proof *proof, struct item *item, const struct ext
     if (id->digest != item->digest) {
         id->flags |= ID_CONTESTED;
         item->seen = ITEM_CONFLICT;
-        return contest(proof, item, offset, error);
+        return contest(proof, id, item, offset, error);
     }
-    if (!(id->flags & ID_FIRST) && (!(id->flags & ID_CONTESTED) || !came_later(proof, item)))
+    if (!(id->flags & ID_FIRST) && (!(id->flags & ID_CONTESTED) || !came_later(proof, id, item)))
         id->flags |= ID_FIRST;
     if (id->flags & ID_COUNTED) {
         item->seen = ITEM_DUPLICATE;
@@ -248,26 +247,24 @@ static int elect(struct proof *proof, struct id *id, struct error *error)
 {
     struct contested *winner = NULL;
     int result = 0;
-    for (size_t i = 0; i < proof->contested_count && result >= 0; i++) {
-        struct contested *each = &proof->contested[i];
-        if (memcmp(&each->item.identity, &id->identity, sizeof id->identity) != 0 ||
-            (winner && each->item.digest != winner->item.digest))
+    for (uint32_t i = id->contested; i > 0; i = proof->contested[i - 1].before)
+        winner = &proof->contested[i - 1];
+    if (!winner)
+        return 0;
+    for (uint32_t i = id->contested; i > 0 && result >= 0; i = proof->contested[i - 1].before) {
+        struct contested *each = &proof->contested[i - 1];
+        if (each->item.digest != winner->item.digest)
             continue;
         each->won = true;
-        if ((result = take_letter_back(proof, error)) < 0)
-            break;
-        if (winner)
-            continue;
-        winner = each;
-        proof->single->items[0] = each->item;
-        proof->single->items[0].seen = ITEM_NEW;
-        proof->single->count = 1;
+        result = take_letter_back(proof, error);
+    }
+    proof->single->items[0] = winner->item;
+    proof->single->items[0].seen = ITEM_NEW;
+    proof->single->count = 1;
+    if (result >= 0)
         result = proof_add(proof, proof->single, error);
-    }
-    if (winner) {
-        id->digest = winner->item.digest;
-        id->flags |= ID_COUNTED;
-    }
+    id->digest = winner->item.digest;
+    id->flags |= ID_COUNTED;
     return result;
 }
 

@@ -35,7 +35,8 @@ struct proof_part {
 struct contested {
     struct item item; /* its pilot's text is a copy */
     int64_t offset;
-    bool won; /* it was counted in the end */
+    uint32_t before; /* of the same identity: its number + 1, or 0 */
+    bool won;        /* it was counted in the end */
 };
 struct reversal {
     struct identity identity, original;

@@ -24,6 +24,8 @@ static void every_id_is_found_again(void **state)
     struct ids *ids = ids_new();
     for (uint32_t i = 0; i < 5000; i++) {
         struct identity identity = identity_at(i);
+        if (i == 3000)
+            assert_true(ids_reserve(ids, 4000));
         assert_null(ids_find(ids, &identity));
         struct id *id = ids_get(ids, &identity);
         assert_int_equal(id->flags, 0);
