@@ -1,4 +1,5 @@
 /* Open-addressing tables of seen ids, 16 bytes a record, one table a lane, within a bound of memory. */
+#define _GNU_SOURCE /* mremap */
 #include "consumer/lane.h"
 
 #include <assert.h>
@@ -21,7 +22,9 @@ enum {
     ENTRIES_PER_PAGE = PAGE / sizeof(struct entry),
     LOAD_PERCENT = 85,            /* of a full table; growth by a quarter makes it 68, hence at most 23.6 bytes an id */
     AHEAD = 16,                   /* appended records whose places are fetched together */
-    STEP = 1024 * 1024,           /* a table that moves gives its pages back in steps of this */
+    RUN_USUAL = 1024,             /* entries that a growing table moves at a time, */
+    RUN_MOST = 4096,              /* at most (at this load a thousand places in a row are hardly ever taken), */
+    WAITING_MOST = RUN_MOST + 64, /* and those that wait for its front to be empty */
 };
 
 enum lane_state { LANE_ABSENT, LANE_LOADING, LANE_LOADED };
@@ -88,7 +91,7 @@ static inline uint64_t hash_of(const struct lanes *lanes, const uint8_t identity
     return hash ? hash : 1;
 }
 
-/* Places follow the order of hashes, so that a table can be moved to a larger one from front to back. */
+/* Places follow the order of hashes, so that a table can grow where it is. */
 static inline uint64_t place_of(uint64_t hash, uint64_t capacity)
 {
     return (uint64_t)(((unsigned __int128)hash * capacity) >> 64);
@@ -193,55 +196,108 @@ static inline void insert(struct entry *entries, uint64_t capacity, struct entry
     entries[place] = entry;
 }
 
-/* Have the kernel give the pages of the next entries, for writing, in one go. It may not know how (before Linux 5.14):
- * then they come one by one. */
-static uint64_t populate(struct entry *entries, uint64_t capacity, uint64_t from)
+/* Have the kernel give the pages of these entries, for writing, in one go, which costs far less than one by one. It may
+ * not know how (before Linux 5.14): then they come one by one. */
+static void populate(struct entry *entries, uint64_t from, uint64_t to)
 {
-    enum { ENTRIES = 2 * STEP / (int)sizeof *entries }; /* more than a step, as the new table is the larger one */
-    uint64_t count = capacity - from < ENTRIES ? capacity - from : ENTRIES;
 #ifdef MADV_POPULATE_WRITE
-    madvise(entries + from, count * sizeof *entries, MADV_POPULATE_WRITE);
+    madvise(entries + from, (to - from) * sizeof *entries, MADV_POPULATE_WRITE);
+#else
+    (void)entries, (void)from, (void)to;
 #endif
-    return from + count;
 }
 
-/* Make place for `length` records in all. */
+/* Put every entry where the new capacity wants it. From back to front, by runs without an empty place before them: no
+ * entry of such a run belongs before it, so each finds either empty places or entries that have been moved. Those that
+ * would pass the end, whose place is at the front, wait until the front is empty. False when a run or the wait was longer
+ * than there is room for: then some entries are where the old capacity had them, and those in `ret_waiting` nowhere. */
+static bool spread(struct entry *entries, uint64_t old, uint64_t capacity, struct entry ret_waiting[WAITING_MOST],
+                   size_t *ret_count)
+{
+    struct entry run[RUN_MOST];
+    size_t waiting = 0;
+    for (uint64_t end = old, begin; end > 0; end = begin) {
+        begin = end > RUN_USUAL ? end - RUN_USUAL : 0;
+        while (begin > 0 && entries[begin - 1].hash && end - begin < RUN_MOST)
+            begin--;
+        *ret_count = waiting;
+        if ((begin > 0 && entries[begin - 1].hash) || waiting + (end - begin) > WAITING_MOST)
+            return false;
+        size_t count = 0;
+        for (uint64_t i = begin; i < end; i++) {
+            run[count] = entries[i];
+            count += entries[i].hash != 0;
+        }
+        memset(entries + begin, 0, (end - begin) * sizeof *entries);
+        for (size_t i = 0; i < count; i++) {
+            uint64_t place = place_of(run[i].hash, capacity);
+            while (place < capacity && entries[place].hash)
+                place++;
+            if (place < capacity)
+                entries[place] = run[i];
+            else
+                ret_waiting[waiting++] = run[i];
+        }
+    }
+    for (size_t i = 0; i < waiting; i++)
+        insert(entries, capacity, ret_waiting[i]);
+    return true;
+}
+
+/* Move every entry, wherever it is, to a table of its own. */
+static struct entry *rebuild(struct entry *entries, uint64_t capacity, const struct entry *waiting, size_t count)
+{
+    struct entry *fresh =
+        mmap(NULL, capacity * sizeof *fresh, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (fresh != MAP_FAILED) {
+        for (uint64_t i = 0; i < capacity; i++)
+            if (entries[i].hash)
+                insert(fresh, capacity, entries[i]);
+        for (size_t i = 0; i < count; i++)
+            insert(fresh, capacity, waiting[i]);
+    }
+    munmap(entries, capacity * sizeof *entries);
+    return fresh != MAP_FAILED ? fresh : NULL;
+}
+
+static int no_memory(struct error *error, int64_t length)
+{
+    return error_set(error, ERROR_MEMORY, "out of memory for %lld ids of a seen lane", (long long)length);
+}
+
+/* Make place for `length` records in all. The table grows where it is, and only its new part takes new pages. */
 static int grow(struct lanes *lanes, struct lane *self, int64_t length, struct error *error)
 {
     if ((uint64_t)length * 100 <= self->capacity * LOAD_PERCENT)
         return 0;
-    uint64_t capacity = self->capacity + self->capacity / 4, least = (uint64_t)length * 100 / LOAD_PERCENT + 1;
+    uint64_t old = self->capacity, capacity = old + old / 4, least = (uint64_t)length * 100 / LOAD_PERCENT + 1;
     if (capacity < least)
         capacity = least;
     capacity = (capacity + ENTRIES_PER_PAGE - 1) / ENTRIES_PER_PAGE * ENTRIES_PER_PAGE;
-    int64_t more = (int64_t)((capacity - self->capacity) * sizeof(struct entry));
+    int64_t more = (int64_t)((capacity - old) * sizeof(struct entry));
     while (lanes->memory > lanes->memory_most - more)
         if (!evict_one(lanes, self))
             break;
     struct entry *entries =
-        mmap(NULL, capacity * sizeof *entries, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        self->entries ? mremap(self->entries, old * sizeof *entries, capacity * sizeof *entries, MREMAP_MAYMOVE)
+                      : mmap(NULL, capacity * sizeof *entries, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (entries == MAP_FAILED)
-        return error_set(error, ERROR_MEMORY, "out of memory for %lld ids of a seen lane", (long long)length);
-    /* The old pages go back as they are done with, and the new ones come (many at once, which costs far less than one by
-     * one) as they are needed, so that a move never holds both tables whole. */
-    uint64_t given_back = 0, populated = populate(entries, capacity, 0);
-    for (uint64_t i = 0; i < self->capacity; i++) {
-        if (self->entries[i].hash)
-            insert(entries, capacity, self->entries[i]);
-        uint64_t done = (i + 1) * sizeof *entries;
-        if (done - given_back == STEP) {
-            madvise((char *)self->entries + given_back, STEP, MADV_DONTNEED);
-            given_back = done;
-            populated = populate(entries, capacity, populated);
-        }
-    }
-    while (populated < capacity)
-        populated = populate(entries, capacity, populated);
-    if (self->entries)
-        munmap(self->entries, self->capacity * sizeof *entries);
+        return no_memory(error, length);
+    populate(entries, old, capacity);
     self->entries = entries;
     self->capacity = capacity;
     lanes->memory += more;
+    struct entry waiting[WAITING_MOST];
+    size_t count = 0;
+    if (!spread(entries, old, capacity, waiting, &count)) {
+        /* Never met with hashes that differ; tests make them equal. */
+        self->entries = rebuild(entries, capacity, waiting, count);
+        if (!self->entries) {
+            lanes->memory -= (int64_t)(capacity * sizeof *entries);
+            lane_drop(lanes, (uint32_t)(self - lanes->lanes));
+            return no_memory(error, length);
+        }
+    }
     return 0;
 }
 

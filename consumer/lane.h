@@ -24,7 +24,7 @@ void lane_begin(struct lanes *lanes, uint32_t lane);
 /* The records that follow those known: a chunk of the first load, the tail after STALE, or our own committed ones. The
  * lane is loading or loaded. Where a larger table would pass the bound, lanes are let go first that the last
  * lanes_make_room did not name as needed; a needed lane grows past the bound all the same. ERROR_MEMORY; ERROR_LIMIT
- * over LANE_RECORDS_MOST. On failure the lane is as it was. */
+ * over LANE_RECORDS_MOST. On failure the lane is as it was, or dropped. */
 int lane_append(struct lanes *lanes, uint32_t lane, const uint8_t *records, size_t count, struct error *error);
 /* What the store told of a lane that it refused as behind: it has `stored` records, of which these follow those known. A
  * lane that the store has fewer records of is dropped; one whose tail was cut is loading again, from where it is known. */

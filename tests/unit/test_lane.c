@@ -173,6 +173,27 @@ static void the_tail_joins_and_all_stay_found(void **state)
     lanes_free(lanes);
 }
 
+/* Hashes of few bits crowd places, at the table's end too: runs that are moved at once, runs that are too long for it. */
+static void crowded_lanes_grow_with_all_their_ids(void **state)
+{
+    (void)state;
+    enum { IDS = 9000, STEP = 750 };
+    for (unsigned bits = 1; bits <= 12; bits += bits < 3 ? 1 : 3) {
+        struct lanes *lanes = lanes_new(1 << 24);
+        lanes_set_seed(lanes, bits);
+        lanes_weaken(lanes, bits);
+        given_lane(lanes, 0, 0, 0);
+        for (uint64_t i = 0; i < IDS; i += STEP) {
+            given_records(lanes, 0, i, STEP);
+            for (uint64_t id = 0; id < i + STEP; id += 23)
+                expect_duplicate(lanes, 0, id);
+        }
+        for (uint64_t id = 0; id < IDS; id += 3)
+            expect_duplicate(lanes, 0, id);
+        lanes_free(lanes);
+    }
+}
+
 static void a_million_ids_are_found_at_24_bytes_each_at_most(void **state)
 {
     (void)state;
@@ -426,6 +447,7 @@ int main(void)
         cmocka_unit_test(an_empty_lane_holds_nothing_and_costs_nothing),
         cmocka_unit_test(lanes_do_not_see_each_other),
         cmocka_unit_test(the_tail_joins_and_all_stay_found),
+        cmocka_unit_test(crowded_lanes_grow_with_all_their_ids),
         cmocka_unit_test(a_million_ids_are_found_at_24_bytes_each_at_most),
         cmocka_unit_test(another_meaning_gives_the_record_to_read),
         cmocka_unit_test(ids_that_look_alike_are_told_apart_by_their_records),
