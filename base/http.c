@@ -39,6 +39,31 @@ const char *http_header(const struct http_request *request, const char *name)
     return MHD_lookup_connection_value(request->inner->connection, MHD_HEADER_KIND, name);
 }
 
+struct joined {
+    const char *name;
+    struct buffer *out;
+};
+
+static enum MHD_Result join_header(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind;
+    struct joined *joined = context;
+    if (strcasecmp(name, joined->name) != 0)
+        return MHD_YES;
+    if (joined->out->size)
+        buffer_text_append(joined->out, ", ");
+    buffer_text_append(joined->out, value ? value : "");
+    return MHD_YES;
+}
+
+const char *http_header_all(const struct http_request *request, const char *name, struct buffer *out)
+{
+    struct joined joined = {name, out};
+    buffer_reset(out);
+    MHD_get_connection_values(request->inner->connection, MHD_HEADER_KIND, join_header, &joined);
+    return out->size ? buffer_text(out) : NULL;
+}
+
 static void request_unref(struct http_request_inner *inner)
 {
     if (atomic_fetch_sub(&inner->references, 1) > 1)
@@ -84,6 +109,9 @@ static void set_reply(struct http_request_inner *inner, struct http_response *re
     assert(!inner->replied);
     inner->replied = true;
     inner->reply = response;
+    /* An answer that its peer does not read takes room as a body does: whoever asks for many is told to come again. */
+    inner->answer_size = response ? response->body.size : 0;
+    atomic_fetch_add(&inner->server->bodies, inner->answer_size);
     if (inner->suspended) {
         inner->suspended = false;
         MHD_resume_connection(inner->connection);
@@ -373,7 +401,7 @@ static void request_over(struct http_request_inner *inner)
     }
     if (inner->answered && server->options.answered)
         server->options.answered(&inner->request, inner->status, server->options.context);
-    atomic_fetch_sub(&server->bodies, inner->counted);
+    atomic_fetch_sub(&server->bodies, inner->counted + inner->answer_size);
     atomic_fetch_sub(&server->active, 1);
     request_unref(inner);
 }

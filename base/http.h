@@ -40,6 +40,9 @@ struct http_request {
 struct slice http_parameter(const struct http_request *request, const char *name);
 /* A header's value, whatever the name's case; NULL without. Valid as long as the request. */
 const char *http_header(const struct http_request *request, const char *name);
+/* The values of a header that may stand there several times, in order, with ", " between, in `out`; NULL without, and when they do
+ * not fit its bound. */
+const char *http_header_all(const struct http_request *request, const char *name, struct buffer *out);
 
 struct http_route {
     const char *method;             /* "GET" answers HEAD too; OPTIONS is answered for every route */
@@ -98,7 +101,7 @@ struct http_options {
     unsigned connections_most; /* 0 = 1,024; a further one is closed at once */
     unsigned per_address_most; /* connections of one peer; 0 = no limit (behind a proxy all have its address) */
     size_t connection_memory;  /* 0 = 16 KiB: request line and headers fit, else 414 or 431 */
-    size_t bodies_most;        /* all bodies together, 0 = 64 MiB; beyond: 503 */
+    size_t bodies_most;        /* all bodies, and answers on their way, together, 0 = 64 MiB; a body beyond: 503 */
     int64_t idle_ms;           /* 0 = 30 s: a peer that neither sends nor reads is closed */
     int64_t request_ms;        /* 0 = 60 s: a request not sent and its answer not read by then is closed, however it drips */
 };

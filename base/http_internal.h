@@ -91,6 +91,7 @@ struct http_request_inner {
     struct http_response *refusal; /* given instead of asking the handler */
     struct buffer body;
     size_t taken, counted; /* bytes that came; those in server->bodies */
+    size_t answer_size;    /* there too, from the reply on */
     bool begun, head, expects_body, answered;
     unsigned status;
 

@@ -305,6 +305,12 @@ int64_t credential_take(struct credential *credential, int64_t count, int64_t no
     return 0;
 }
 
+void credential_charge(struct credential *credential, int64_t count)
+{
+    if (credential->rate > 0)
+        credential->level -= (double)count;
+}
+
 int credential_line(struct slice token, const char *source, const char *agencies, int64_t rate, struct buffer *out,
                     struct error *error)
 {

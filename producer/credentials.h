@@ -46,6 +46,8 @@ void credentials_inherit(struct credentials *credentials, const struct credentia
 bool credential_allows(const struct credential *credential, struct slice agency);
 /* Take `count` from the bucket: 0, or the milliseconds after which to come again (nothing is taken then). */
 int64_t credential_take(struct credential *credential, int64_t count, int64_t now_ms);
+/* Take `count` whatever is there: what was taken with another batch already. */
+void credential_charge(struct credential *credential, int64_t count);
 
 void token_hash(struct slice token, uint8_t ret_hash[TOKEN_HASH_SIZE]);
 /* From random bytes. */

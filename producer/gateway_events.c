@@ -254,12 +254,22 @@ void gateway_give_worker(struct gateway *gateway, struct ingest *worker)
     pthread_mutex_unlock(&gateway->workers_lock);
 }
 
-static int64_t take_from_bucket(struct gateway *gateway, struct credential *credential, int64_t count)
+static int64_t take_from_bucket(struct gateway *gateway, struct credential *credential)
 {
     pthread_mutex_lock(&gateway->buckets_lock);
-    int64_t wait_ms = credential_take(credential, count, clock_monotonic_ms());
+    int64_t wait_ms = credential_take(credential, 1, clock_monotonic_ms());
     pthread_mutex_unlock(&gateway->buckets_lock);
     return wait_ms;
+}
+
+/* A request's first event was taken before it was read; its others count too, however empty the bucket is by then. */
+static void charge_the_rest(struct gateway *gateway, struct credential *credential, size_t count)
+{
+    if (count <= 1)
+        return;
+    pthread_mutex_lock(&gateway->buckets_lock);
+    credential_charge(credential, (int64_t)count - 1);
+    pthread_mutex_unlock(&gateway->buckets_lock);
 }
 
 /* The request's events in `ingested`; or an answer already. NULL and `taken` false: no memory. */
@@ -289,8 +299,7 @@ static struct http_response *judge(struct gateway *gateway, struct http_request 
         response = refusal_response(&refusal);
     else if (result < 0)
         response = retry_after(problem(503, error.text), RETRY_QUEUE_S);
-    if (ingested->count > 1)
-        take_from_bucket(gateway, credential, (int64_t)ingested->count - 1);
+    charge_the_rest(gateway, credential, ingested->count);
 finish:
     buffer_free(&unpacked);
     return response;
@@ -311,7 +320,7 @@ static struct http_response *answer_or_take(struct gateway *gateway, struct http
     if (!credential) {
         response = unknown_token();
     } else {
-        int64_t wait_ms = take_from_bucket(gateway, credential, 1);
+        int64_t wait_ms = take_from_bucket(gateway, credential);
         response = wait_ms ? retry_after(problem(429, "this token's rate is used up; come again after the seconds of Retry-After"),
                                          (wait_ms + 999) / 1000)
                            : judge(gateway, request, credential, ingested, ret_taken);

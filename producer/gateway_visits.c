@@ -9,7 +9,7 @@
 #include "producer/gateway_state.h"
 #include "producer/visitor.h"
 
-enum { VALUE_ROOM = 256, BODY_ROOM = 1024, SECRET_ROOM = VISIT_SECRET_MOST + 2 };
+enum { FORWARDED_MOST = 4096, VALUE_ROOM = 256, BODY_ROOM = 1024, SECRET_ROOM = VISIT_SECRET_MOST + 2 };
 
 #define NOT_TAKEN "page visits are not taken here: the gateway has no --visitor-secret-file"
 
@@ -197,7 +197,9 @@ static enum outcome judge(struct gateway *gateway, const struct http_request *re
         return VISIT_OPTED_OUT;
     if (is_prefetch(request) || user_agent_is_bot(slice_of(http_header(request, "User-Agent"))))
         return VISIT_BOT;
-    client_address(request->client, http_header(request, "X-Forwarded-For"), visits->proxies, visits->proxy_count, client);
+    struct buffer forwarded = BUFFER_BOUNDED(FORWARDED_MOST); /* some proxies add a line of their own to what a client wrote */
+    client_address(request->client, http_header_all(request, "X-Forwarded-For", &forwarded), visits->proxies, visits->proxy_count, client);
+    buffer_free(&forwarded);
     pthread_mutex_lock(&gateway->visits_lock);
     bool within = visit_rates_take(visits->rates, client, clock_monotonic_ms());
     pthread_mutex_unlock(&gateway->visits_lock);

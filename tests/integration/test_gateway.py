@@ -151,6 +151,16 @@ def test_rate_of_a_token(city):
     answer = problem(gateway.post(event("b"), token=token), 429, "rate")
     assert 1 <= int(answer.headers["Retry-After"]) <= 2
     assert gateway.post(event("c")).status == 200, "another token's bucket"
+    token, line = new_token(rate=1)
+    gateway.write_tokens(line)
+    wait_until("the slow token is known", lambda: gateway.post([event(f"s{i}") for i in range(60)], token=token).status == 200, 30)
+    assert int(problem(gateway.post(event("b"), token=token), 429, "rate").headers["Retry-After"]) > 30, "a batch counts whole"
+
+
+def test_rate_comes_back(city):
+    token, line = new_token(rate=10)
+    gateway = Gateway(city, tokens=[line])
+    assert gateway.post([event(f"a{i}") for i in range(25)], token=token).status == 200
     wait_until("the bucket fills", lambda: gateway.post(event("b"), token=token).status == 200, 30)
 
 

@@ -275,3 +275,20 @@ def test_memory_with_large_batches_from_many(served):
         thread.join(180)
     assert len(statuses) == 72 and set(statuses) <= {200, 503} and 200 in statuses, statuses
     assert served.peak_mib() <= 128, served.peak_mib()
+
+
+def test_clients_that_do_not_read_their_answers(served):
+    """A small body with a large answer, many times: whoever does not read is bounded, others are served."""
+    body = b"1\n" * 10000
+    request = raw_request(served, body, f"Content-Length: {len(body)}").replace(b"application/json", b"application/x-ndjson")
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(60)
+            connection.connect(("127.0.0.1", served.port))
+            with contextlib.suppress(OSError):
+                connection.sendall(request)
+        assert served.peak_mib() <= 128, served.peak_mib()
+        assert served.ask("GET", "/openapi.json", token=None).status == 200
+    wait_until("they are gone", lambda: served.post(event("after")).status == 200, 60)

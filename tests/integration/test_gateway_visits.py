@@ -118,7 +118,11 @@ def test_rate_of_an_address(city, secret):
     assert visit(gateway, "203.0.113.8").status == 204
     # a client can't give itself other addresses: only what the proxy added counts
     assert visit(gateway, "198.51.100.9, 203.0.113.7").status == 429
-    assert counts(gateway)["over_rate"] >= 3
+    # a proxy that adds a line of its own to what the client wrote
+    got = gateway.raw(f"POST /v1/visits HTTP/1.1\r\nHost: x\r\nOrigin: {SITE}\r\nUser-Agent: {FIREFOX}\r\nContent-Length: 0\r\n"
+                      "X-Forwarded-For: 198.51.100.9\r\nX-Forwarded-For: 203.0.113.7\r\nConnection: close\r\n\r\n")
+    assert got.startswith(b"HTTP/1.1 429"), got
+    assert counts(gateway)["over_rate"] >= 4
 
 
 def test_beacon_is_small_and_keeps_nothing(city, secret):

@@ -108,6 +108,11 @@ static void a_bucket_takes_a_batch_whole_and_then_waits(void **state)
     assert_in_range(credential_take(alpha, 1, now + 60000), 1, 1);
     assert_in_range(credential_take(alpha, 1, now + 59000), 1, 1); /* a clock that went back gives nothing */
 
+    /* taken with the last drop, a batch is charged all the same */
+    assert_int_equal(credential_take(alpha, 1, now + 60200), 0);
+    credential_charge(alpha, 1000);
+    assert_in_range(credential_take(alpha, 1, now + 60200), 99000, 101000);
+
     struct credentials *later = parsed(ALPHA " source=a agencies=b rate=100\n" BETA " source=a agencies=b rate=7");
     credentials_inherit(later, credentials);
     assert_true(credential_take(credentials_find(later, slice_of("alpha")), 1, now + 59000) > 0);
