@@ -20,7 +20,8 @@ enum {
     IDLE_DEFAULT_MS = 30000,
     REQUEST_DEFAULT_MS = 60000,
     SWALLOW_MOST = 2 * 1024 * 1024, /* of a body that is refused already, before the connection is closed on it */
-    PARAMETERS_BEARABLE = 64, /* more than are allowed, and few enough to say so */
+    PARAMETER_COST = 64, /* bytes of a connection's memory that each parameter takes */
+    REST_COST = 512,
     PROBLEM_SIZE = 256,
     STOP_POLL_MS = 5,
     STOP_MS = 2000, /* for answers that are ready to leave, after the grace */
@@ -448,8 +449,9 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
         if (inner->of->request) /* libmicrohttpd does not tell of each request that it drops */
             request_over(inner->of->request);
         inner->of->request = inner;
-        /* libmicrohttpd keeps a parsed list too, and when the connection's memory is short of it may neither answer nor close. */
-        if (http_target_parameters(target, PARAMETERS_BEARABLE + 1) > PARAMETERS_BEARABLE)
+        /* libmicrohttpd keeps a parsed list too, and when the connection's memory is too short for it, it neither answers nor
+         * closes before the time-out. */
+        if (size + http_target_parameters(target, SIZE_MAX) * PARAMETER_COST + REST_COST > server->options.connection_memory)
             shutdown(inner->of->socket, SHUT_RDWR);
     }
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);

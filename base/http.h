@@ -106,7 +106,7 @@ struct http_options {
     int64_t request_ms;        /* 0 = 60 s: a request not sent and its answer not read by then is closed, however it drips */
 };
 
-/* The listener answers from here on. ERROR_CONFIG, ERROR_IO; see listen_open. */
+/* The listener answers from here on: handlers may run before this returns. ERROR_CONFIG, ERROR_IO; see listen_open. */
 int http_start(const struct http_options *options, struct http_server **ret_server, struct error *error);
 /* Stops accepting, lets running requests finish and streams end for up to `grace_ms`, then closes. A deferred request that
  * is still open then gets 503; whoever deferred it may still answer it, to no effect. Accepts NULL; returns NULL. */

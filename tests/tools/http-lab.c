@@ -10,7 +10,7 @@
 #include "base/http.h"
 #include "base/json_text.h"
 
-static struct http_server *server;
+static struct http_server *_Atomic server; /* NULL until http_start has returned, when requests may have come already */
 static struct http_response *shared;
 static atomic_int ticks, freed, ending;
 
@@ -122,7 +122,8 @@ static void state(struct http_request *request, void *context)
 {
     (void)context;
     char text[128];
-    int size = snprintf(text, sizeof text, "{\"freed\":%d,\"connections\":%zu}\n", atomic_load(&freed), http_connections(server));
+    int size = snprintf(text, sizeof text, "{\"freed\":%d,\"connections\":%zu}\n", atomic_load(&freed),
+                        atomic_load(&server) ? http_connections(server) : 0);
     http_reply(request, http_response_new(200, "application/json", text, (size_t)size));
 }
 
@@ -175,16 +176,18 @@ int main(int argc, char **argv)
     if (setting(argc, argv, "every"))
         options.origins = (struct setting_list){every, 1};
     shared = http_response_header(http_response_new(200, "text/plain; charset=utf-8", "hello\n", 6), "ETag", "W/\"1\"");
-    if (http_start(&options, &server, &error) < 0) {
+    struct http_server *started = NULL;
+    if (http_start(&options, &started, &error) < 0) {
         fprintf(stderr, "%s\n", error.text);
         return error_exit_status(error.code);
     }
+    atomic_store(&server, started);
     while (sigwait(&signals, &signal) == 0 && signal != SIGTERM) {
         atomic_fetch_add(&ticks, 1);
         http_streams_wake(server);
     }
     atomic_store(&ending, 1);
-    http_stop(server, 1000);
+    http_stop(started, 1000);
     if (kept)
         http_reply(kept, http_response_new(200, "text/plain", "too late\n", 9));
     http_response_unref(shared);
