@@ -54,6 +54,21 @@ static int wanted(const char *accept, const char *type)
     return -1;
 }
 
+/* The same for a language, which stands for its regions too ("en" for "en-GB"): the highest of them. */
+static int language_wanted(const char *accept, const char *language)
+{
+    int most = -1;
+    for (const char *at = accept; at; at = strchr(at, ',')) {
+        at += strspn(at, ", \t");
+        if (strncasecmp(at, language, strlen(language)) == 0 && strchr("-;, \t", at[strlen(language)])) {
+            const char *end = strchr(at, ','), *q = strstr(at, "q=");
+            int here = q && (!end || q < end) ? (int)(strtod(q + 2, NULL) * 1000) : 1000;
+            most = here > most ? here : most;
+        }
+    }
+    return most > 0 ? most : -1;
+}
+
 static bool wants_csv(const struct http_request *request)
 {
     size_t size = strlen(request->path);
@@ -389,6 +404,41 @@ static void get_definitions(struct http_request *request, void *context)
     http_reply(request, document_answer(&serve->definitions, request));
 }
 
+/* By ?lang=, else by what Accept-Language wants most; Vietnamese where it says neither. False when it was refused. */
+static bool take_language(struct http_request *request, int *ret_language)
+{
+    const char *accept = http_header(request, "Accept-Language");
+    int vi = accept ? language_wanted(accept, "vi") : -1, en = accept ? language_wanted(accept, "en") : -1;
+    return take_word(request, "lang", language_word, LANGUAGES, en > vi ? LANGUAGE_EN : LANGUAGE_VI, ret_language);
+}
+
+static void reply_in_language(struct http_request *request, struct serve *serve, enum view_document vi)
+{
+    int language;
+    if (!take_language(request, &language))
+        return;
+    struct view *view = view_or_refuse(serve, request);
+    if (!view)
+        return;
+    http_reply(request, document_answer(&view->documents[(int)vi + (language == LANGUAGE_EN)], request));
+    view_unref(view);
+}
+
+static void get_page(struct http_request *request, void *context)
+{
+    reply_in_language(request, context, VIEW_PAGE_VI);
+}
+
+static void get_widget_svg(struct http_request *request, void *context)
+{
+    reply_in_language(request, context, VIEW_WIDGET_VI);
+}
+
+static void get_reduction_svg(struct http_request *request, void *context)
+{
+    reply_in_language(request, context, VIEW_REDUCTION_VI);
+}
+
 static void get_stream(struct http_request *request, void *context)
 {
     struct serve *serve = context;
@@ -424,6 +474,7 @@ static const char *const by_date[] = {"as_of", NULL};
 static const char *const of_changes[] = {"agency", "category", "limit", "before", NULL};
 static const char *const of_history[] = {"measure", "from", "to", "step", NULL};
 static const char *const of_report[] = {"as_of", "lang", NULL};
+static const char *const of_badge[] = {"lang", NULL};
 static const char *const of_stream[] = {"last_event_id", NULL};
 
 static const struct http_route api[] = {
@@ -446,6 +497,9 @@ static const struct http_route api[] = {
     {.method = "GET", .pattern = "/v1/report.csv", .handle = get_report, .parameters = of_report},
     {.method = "GET", .pattern = "/v1/report.html", .handle = get_report, .parameters = of_report},
     {.method = "GET", .pattern = "/v1/definitions", .handle = get_definitions, .parameters = none},
+    {.method = "GET", .pattern = "/", .handle = get_page}, /* a link to it may carry anything */
+    {.method = "GET", .pattern = "/widget.svg", .handle = get_widget_svg, .parameters = of_badge},
+    {.method = "GET", .pattern = "/reduction.svg", .handle = get_reduction_svg, .parameters = of_badge},
 };
 
 int serve_routes_make(struct serve *serve, struct error *error)

@@ -7,9 +7,17 @@
 #include <xxhash.h>
 #include <zlib.h>
 
+#include "query/page.h"
+#include "query/web.h"
+
 enum { GZIP_LEAST = 512, GZIP_WINDOW = 15 + 16, GZIP_LEVEL = 5 };
 
 #define LIVE "public, max-age=1"
+/* The page takes everything from here and runs nothing that stands in it. */
+#define PAGE_POLICY                                                                                                    \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; base-uri 'none'; "     \
+    "form-action 'self'; frame-ancestors 'self'"
+#define BADGE_POLICY "default-src 'none'; style-src 'unsafe-inline'"
 
 struct shared_figures *shared_figures_ref(struct shared_figures *shared)
 {
@@ -46,25 +54,30 @@ static bool compress_body(const struct buffer *body, struct buffer *out)
 }
 
 static struct http_response *with_validators(struct http_response *response, const struct document *document,
-                                             const char *cache_control, int64_t stale_ms)
+                                             const struct rendering *rendering, int64_t stale_ms)
 {
     char seconds[24];
     response = http_response_header(response, "ETag", document->etag);
-    response = http_response_header(response, "Cache-Control", cache_control);
-    response = http_response_header(response, "Vary", "Accept, Accept-Encoding");
+    response = http_response_header(response, "Cache-Control",
+                                    rendering->cache_control ? rendering->cache_control : LIVE);
+    response = http_response_header(response, "Vary",
+                                    rendering->by_language ? "Accept, Accept-Encoding, Accept-Language" : "Accept, Accept-Encoding");
+    response = http_response_header(response, "X-Content-Type-Options", "nosniff");
+    if (rendering->policy)
+        response = http_response_header(response, "Content-Security-Policy", rendering->policy);
     snprintf(seconds, sizeof seconds, "%" PRId64, stale_ms / 1000);
     return stale_ms ? http_response_header(response, "X-Stale-Seconds", seconds) : response;
 }
 
-static bool document_finish(struct document *document, struct buffer *body, struct buffer *gzip, const char *type,
-                            const char *cache_control, int64_t stale_ms)
+static bool document_finish(struct document *document, struct buffer *body, struct buffer *gzip,
+                            const struct rendering *rendering, int64_t stale_ms)
 {
-    document->unchanged = with_validators(http_response_new(304, NULL, "", 0), document, cache_control, stale_ms);
+    document->unchanged = with_validators(http_response_new(304, NULL, "", 0), document, rendering, stale_ms);
     if (gzip->size)
         document->gzip = with_validators(
-            http_response_header(http_response_take(200, type, gzip), "Content-Encoding", "gzip"), document, cache_control,
-            stale_ms);
-    document->plain = with_validators(http_response_take(200, type, body), document, cache_control, stale_ms);
+            http_response_header(http_response_take(200, rendering->type, gzip), "Content-Encoding", "gzip"), document,
+            rendering, stale_ms);
+    document->plain = with_validators(http_response_take(200, rendering->type, body), document, rendering, stale_ms);
     if (document->plain && document->unchanged)
         return true;
     document_free(document);
@@ -94,8 +107,7 @@ bool document_make(const struct rendering *rendering, const struct totals *total
     if (ok && body.size >= GZIP_LEAST && !compress_body(&body, &gzip))
         buffer_reset(&gzip);
     if (ok)
-        ok = document_finish(document, &body, &gzip, rendering->type, rendering->cache_control ? rendering->cache_control : LIVE,
-                             stale_ms);
+        ok = document_finish(document, &body, &gzip, rendering, stale_ms);
     buffer_free(&body);
     buffer_free(&gzip);
     return ok;
@@ -111,7 +123,7 @@ bool document_make_static(struct slice body, struct slice gzip, const char *type
     set_etag(document, body.data, body.size);
     if (!gzip.size && plain.size >= GZIP_LEAST && !compress_body(&plain, &packed))
         buffer_reset(&packed);
-    bool ok = !buffer_failed(&plain) && document_finish(document, &plain, &packed, type, cache_control, 0);
+    bool ok = !buffer_failed(&plain) && document_finish(document, &plain, &packed, &(struct rendering){.type = type, .cache_control = cache_control}, 0);
     buffer_free(&plain);
     buffer_free(&packed);
     return ok;
@@ -158,6 +170,14 @@ struct http_response *document_answer(const struct document *document, const str
     return http_response_ref(document->plain);
 }
 
+static struct slice page_template(void)
+{
+    for (size_t i = 0; i < web_file_count; i++)
+        if (strcmp(web_files[i].path, "/") == 0)
+            return web_files[i].body;
+    return (struct slice){0};
+}
+
 static void render_view(const struct rendering *rendering, const struct totals *totals, struct buffer *out)
 {
     const struct figures *figures = &rendering->view->shared->figures;
@@ -197,6 +217,18 @@ static void render_view(const struct rendering *rendering, const struct totals *
     case VIEW_CHANGES_ATOM:
         changes_atom(figures, totals, out);
         break;
+    case VIEW_PAGE_VI:
+    case VIEW_PAGE_EN:
+        page_html(page_template(), figures, totals, rendering->kind == VIEW_PAGE_VI ? LANGUAGE_VI : LANGUAGE_EN, out);
+        break;
+    case VIEW_WIDGET_VI:
+    case VIEW_WIDGET_EN:
+        badge_visitors_svg(totals, rendering->kind == VIEW_WIDGET_VI ? LANGUAGE_VI : LANGUAGE_EN, out);
+        break;
+    case VIEW_REDUCTION_VI:
+    case VIEW_REDUCTION_EN:
+        badge_reduction_svg(totals, rendering->kind == VIEW_REDUCTION_VI ? LANGUAGE_VI : LANGUAGE_EN, out);
+        break;
     case VIEW_DOCUMENTS:
         break;
     }
@@ -211,6 +243,12 @@ struct view *view_new(struct shared_figures *shared, const struct totals *totals
         [VIEW_VISITORS] = "application/json", [VIEW_VISITORS_CSV] = "text/csv; charset=utf-8",
         [VIEW_CHANGES] = "application/json",  [VIEW_CHANGES_CSV] = "text/csv; charset=utf-8",
         [VIEW_CHANGES_ATOM] = "application/atom+xml",
+        [VIEW_PAGE_VI] = "text/html; charset=utf-8",
+        [VIEW_PAGE_EN] = "text/html; charset=utf-8",
+        [VIEW_WIDGET_VI] = "image/svg+xml",
+        [VIEW_WIDGET_EN] = "image/svg+xml",
+        [VIEW_REDUCTION_VI] = "image/svg+xml",
+        [VIEW_REDUCTION_EN] = "image/svg+xml",
     };
     struct view *view = calloc(1, sizeof *view);
     if (!view) {
@@ -222,8 +260,15 @@ struct view *view_new(struct shared_figures *shared, const struct totals *totals
     view->totals = *totals;
     view->stale_ms = stale_ms;
     for (int kind = 0; kind < VIEW_DOCUMENTS; kind++)
-        if (!document_make(&(struct rendering){.render = render_view, .type = types[kind], .view = view, .kind = kind}, totals,
-                           stale_ms, &view->documents[kind]))
+        if (!document_make(&(struct rendering){.render = render_view,
+                                               .type = types[kind],
+                                               .policy = kind < VIEW_PAGE_VI     ? NULL
+                                                         : kind < VIEW_WIDGET_VI ? PAGE_POLICY
+                                                                                 : BADGE_POLICY,
+                                               .by_language = kind >= VIEW_PAGE_VI,
+                                               .view = view,
+                                               .kind = kind},
+                           totals, stale_ms, &view->documents[kind]))
             return view_unref(view);
     return view;
 }

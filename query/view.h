@@ -27,7 +27,9 @@ struct rendering {
     /* Writes the body; `totals` are the view's, or the same without lag, staleness and time of reading. */
     void (*render)(const struct rendering *rendering, const struct totals *totals, struct buffer *out);
     const char *type;
-    const char *cache_control;
+    const char *cache_control;   /* NULL = a second */
+    const char *policy;          /* Content-Security-Policy; NULL = none */
+    bool by_language;            /* the answer differs by Accept-Language */
     const struct view *view;
     const struct agency_figures *agency; /* what else the answer is about */
     const struct changes_query *changes;
@@ -46,7 +48,8 @@ struct http_response *document_answer(const struct document *document, const str
 
 enum view_document {
     VIEW_TOTALS, VIEW_TOTALS_CSV, VIEW_AGENCIES, VIEW_AGENCIES_CSV, VIEW_UNITS, VIEW_UNITS_CSV, VIEW_VISITORS,
-    VIEW_VISITORS_CSV, VIEW_CHANGES, VIEW_CHANGES_CSV, VIEW_CHANGES_ATOM, VIEW_DOCUMENTS
+    VIEW_VISITORS_CSV, VIEW_CHANGES, VIEW_CHANGES_CSV, VIEW_CHANGES_ATOM,
+    VIEW_PAGE_VI, VIEW_PAGE_EN, VIEW_WIDGET_VI, VIEW_WIDGET_EN, VIEW_REDUCTION_VI, VIEW_REDUCTION_EN, VIEW_DOCUMENTS
 };
 
 struct view {
