@@ -91,6 +91,8 @@ int query_changes(int argc, char **argv)
         show(&trace, &rows, verdict, why, &out);
         result = changes_write(&out, &error);
     }
+    if (result >= 0 && *trace.cut)
+        log_warning("%s", trace.cut);
     if (result >= 0 && verdict == TRACE_DIFFERS)
         log_error("%s", why);
 finish:

@@ -274,6 +274,8 @@ int query_explain(int argc, char **argv)
         result = trace_begin(&trace, &options, &error);
     if (result >= 0)
         result = explain(&trace, operands[0], &verdict, &out, &error);
+    if (result >= 0 && *trace.cut)
+        log_warning("%s", trace.cut);
 finish:
     if (result < 0)
         log_error("%s", error.text);

@@ -131,6 +131,9 @@ static int bound(struct trace *trace, struct event_log *log, struct error *error
             return error_set(error, ERROR_KAFKA, "the stored offset %" PRId64 " of %s is beyond the log's end %" PRId64
                              ": is it another Kafka cluster?", stored, field, parts[i].end);
         parts[i].end = stored;
+        if (parts[i].begin > 0 && !*trace->cut)
+            snprintf(trace->cut, sizeof trace->cut, "the log of %s begins at offset %" PRId64 ": what was before can't be listed", field,
+                     parts[i].begin);
     }
     return 0;
 }

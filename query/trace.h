@@ -17,6 +17,7 @@ struct trace {
     struct totals totals;  /* now */
     struct ledger *ledger; /* after trace_log */
     int64_t refused;       /* dead letters of the log that were met */
+    char cut[200];         /* a sentence where a log begins after its first record; "" else */
     bool terminal;
     int64_t next_draw_ms;
 };

@@ -11,6 +11,7 @@ import pytest
 
 from tests.lab import events as e
 from tests.lab.process import BUILD, free_ports
+from tests.lab.repair import rebuild
 
 
 def ask(city, command, *arguments, status=0, brokers=True):
@@ -210,3 +211,19 @@ def test_too_little_memory_is_said(city):
     assert "give --agency, or more --memory" in ask(city, "changes", "--from-log", "--memory", "1MiB", status=1).stderr
     assert from_log(city, "--agency", "le-chan", "--memory", "1MiB")["agrees"] is True
     assert changes(city, "--from-log", "--limit", "3")["sums"]["events"] == 30000
+
+
+def test_a_log_that_was_cut_is_said(city):
+    city.given_events(*(e.headcount(f"c{number}", "hong-bang", 1) for number in range(5)))
+    city.fold()
+    partition = next(number for number in range(4) if city.offset("headcount-change", number))
+    city.kafka.delete_records(city.topic("headcount-change"), partition, 2)
+    done = ask(city, "changes", "--from-log", status=4)
+    assert "begins at offset 2: what was before can't be listed" in done.stderr and "3 events match" in done.stdout
+
+
+def test_a_state_that_was_rebuilt_is_made_of_the_same_events(city, story):
+    before = from_log(city)
+    rebuild(city)
+    after = from_log(city)
+    assert after["agrees"] is True and (after["changes"], after["sums"]) == (before["changes"], before["sums"])
