@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # ./dev demo: the whole way on this machine, with nothing left behind: an in-memory Kafka broker, a private Redis, a consumer, the sample, a
-# live stream, and the totals moving in this terminal.
+# live stream, and the page at an address that it prints (--watch: the totals move in this terminal too; --once: they are printed, no more).
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
-once=
+once='' watch=''
 case ${1:-} in
   '') ;;
   --once) once=1 ;;
+  --watch) watch=1 ;;
   *)
-    echo "Usage: ./dev demo [--once]" >&2
+    echo "Usage: ./dev demo [--once|--watch]" >&2
     exit 2
     ;;
 esac
@@ -104,7 +105,29 @@ children+=($!)
 python3 samples/live.py >"$directory/live" 3>&- &
 children+=($!)
 wait_for "the consumer" "$directory/consumer.log" grep -q ' assigned ' "$directory/consumer.log"
-# In the background, so that a signal is dealt with at once; it gets the terminal's own input and output.
-"$bin/query/citytotals-query" print --watch --log-level error <&0 3>&- &
+"$bin/query/citytotals-query" serve --listen 127.0.0.1:0 --agencies data/haiphong-agencies.csv >"$directory/serve.log" 2>&1 3>&- &
 children+=($!)
-wait $!
+wait_for "the page" "$directory/serve.log" grep -q 'listening http ' "$directory/serve.log"
+page=http://$(sed -n 's/.*listening http \([^ ]*\).*/\1/p' "$directory/serve.log")/
+if [ -n "$watch" ]; then
+  printf 'The live page: %s\n' "$page"
+  # In the background, so that a signal is dealt with at once; it gets the terminal's own input and output.
+  "$bin/query/citytotals-query" print --watch --log-level error <&0 3>&- &
+  children+=($!)
+  wait $!
+  exit
+fi
+"$bin/query/citytotals-query" print --log-level error 3>&-
+cat <<TEXT
+
+The live page:  $page
+In a terminal:  $bin/query/citytotals-query print --watch --redis $CITYTOTALS_REDIS -b $CITYTOTALS_BROKERS
+Ctrl-C ends the demo and leaves nothing behind.
+TEXT
+if [ -t 1 ] && [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] && command -v xdg-open >/dev/null; then
+  xdg-open "$page" >/dev/null 2>&1 3>&- || true
+fi
+wait -n "${children[@]}" || true
+echo "demo: a part of it has ended; $directory is removed" >&2
+tail -n 5 "$directory"/*.log >&2
+false # its exit status
