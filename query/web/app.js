@@ -128,7 +128,7 @@ function changeRow(change, withAgency) {
   if (withAgency) {
     const link = make("a", nameOf(change.agency), { href: `/v1/agencies/${encodeURIComponent(change.agency)}`, "data-agency": change.agency });
     agency.append(link);
-  } else agency.append(change.source === change.agency ? nameOf(change.agency) : change.source);
+  } else agency.append(nameOf(change.source));
   const amount = change.delta === undefined ? `${number(change.units_before)} → ${number(change.units_after)}` : number(change.delta, true);
   row.append(make("td", date(change.effective_date)), agency, whatCell(change), make("td", amount, { class: "n" }), make("td", change.decision ?? "–"));
   return row;
@@ -165,7 +165,7 @@ async function openAgency(id) {
       list.append(part);
     }
     const table = make("table", undefined, { class: "events" }), rows = make("tbody"), head = make("thead"), line = make("tr");
-    for (const word of [words.effective, document.querySelector(".changes thead th:nth-child(2)").textContent, words.what, words.number, words.decision])
+    for (const word of [words.effective, words.source, words.what, words.number, words.decision])
       line.append(make("th", word, { scope: "col", class: word === words.number ? "n" : "" }));
     head.append(line);
     rows.append(...changes.map((change) => changeRow(change, false)));

@@ -76,7 +76,8 @@ export function draw(box, points, show, options) {
       image.append(make("rect", { class: "bar", x: Math.min(at - wide / 2, width - right - wide), y: level, width: wide, height: y(Math.max(0, low)) - level }));
   } else {
     const path = spots.map(([at, level], place) => place ? `H${at}V${level}` : `M${at} ${level}`).join("");
-    image.append(make("path", { class: "area", d: `${path}V${y(low)}H${spots[0][0]}Z` }), make("path", { class: "line", d: path }));
+    if (low === 0) image.append(make("path", { class: "area", d: `${path}V${y(0)}H${spots[0][0]}Z` })); // filled from zero or not at all
+    image.append(make("path", { class: "line", d: path }));
   }
   if (goal) {
     image.append(make("path", { class: "goal-line", d: `M${left} ${y(goal.value)}H${width - right}` }));

@@ -9,7 +9,7 @@ const SERVER = new URL(import.meta.url).origin;
 const GAUGE_MOST = 12;
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(`
-:host { display: inline-block; min-width: 14rem; box-sizing: border-box; padding: .8rem 1rem; border: 1px solid #c9d4df; border-radius: .6rem;
+:host { display: inline-block; vertical-align: top; min-width: 14rem; box-sizing: border-box; padding: .8rem 1rem; border: 1px solid #c9d4df; border-radius: .6rem;
   background: #fff; color: #14273b; font: 400 .95rem/1.5 system-ui, "Noto Sans", "Segoe UI", sans-serif; }
 :host([hidden]) { display: none; }
 h2 { margin: 0 0 .3rem; font-size: 1em; }

@@ -6,7 +6,7 @@ export const LANGUAGES = {
     spoken: (now, percent) => `Biên chế hiện nay ${now}, tỷ lệ giảm ${percent}`, chart: "Biểu đồ: dùng phím mũi tên để xem từng thời điểm",
     goal: "Mục tiêu 10% đến 31/12/2021", yes: "có", no: "không", model: "Mô hình", failed: "Không tải được. Hãy thử lại.",
     baseline: "Mốc 2015", now: "Hiện nay", reduction: "Đã giảm", percent: "Tỷ lệ giảm", effective: "Hiệu lực", what: "Nội dung",
-    number: "Số", decision: "Quyết định", none: "Chưa có thay đổi nào được ghi",
+    number: "Số", source: "Nguồn", decision: "Quyết định", none: "Chưa có thay đổi nào được ghi",
     visits: "Thống kê truy cập", online: "Đang online", today: "Hôm nay", week: "Trong tuần", all: "Tất cả", payroll: "Tinh giản biên chế",
     sectors: { administrative: "Hành chính", public_service: "Sự nghiệp công lập", commune: "Cấp xã" },
     categories: {
@@ -28,7 +28,7 @@ export const LANGUAGES = {
     spoken: (now, percent) => `Payroll now ${now}, reduction ${percent}`, chart: "Chart: the arrow keys move through time",
     goal: "Goal of 10% by 2021-12-31", yes: "yes", no: "no", model: "Model", failed: "It could not be loaded. Please try again.",
     baseline: "In 2015", now: "Now", reduction: "Reduction", percent: "Percent", effective: "In effect", what: "What",
-    number: "Number", decision: "Decision", none: "No change was recorded yet",
+    number: "Number", source: "Source", decision: "Decision", none: "No change was recorded yet",
     visits: "Portal visits", online: "Online now", today: "Today", week: "This week", all: "All time", payroll: "Payroll reduction",
     sectors: { administrative: "Administrative", public_service: "Public service", commune: "Communes" },
     categories: {

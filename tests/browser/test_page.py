@@ -269,3 +269,16 @@ def test_redis_away_shows_a_banner(browser, city, redis, directory):
     finally:
         between.close()
         own.process.kill()
+
+
+def test_hostile_text_stays_text(browser, server, city):
+    """What an agency writes is shown as it is written, by the server and by the scripts, and runs nothing."""
+    bad = "<img src=x onerror=\"window.bad=1\"></td><script>window.bad=1</script>'&{{#city}}"
+    city.send(data=json.dumps({"type": "headcount-change", "id": "hostile", "source": "hong-bang", "agency": "hong-bang", "sector": "commune",
+                               "reason": "retired", "delta": -1, "effective_date": "2020-11-02", "decision": bad}) + "\n")
+    html = wait_until("the page carries it", lambda: (text := server.ask("/").text).count("{{#city}}") and text, 60)
+    assert "<img" not in html and html.count("<script") == 1
+    open_page(browser, server)
+    browser.run("await page.waitForFunction((text) => document.querySelector('#changes').textContent.includes(text), argument.text)", text=bad)
+    assert browser.run("return page.evaluate(() => window.bad)") is None
+    expect_clean(browser, server)
