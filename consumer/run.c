@@ -294,8 +294,7 @@ static void free_run(struct run *run)
 static int meet_kafka(struct run *run, int64_t deadline_ms, struct error *error)
 {
     atomic_store(&run->health.turned_at_ms, deadline_ms); /* a wait that has a bound of its own is not a loop that is stuck */
-    for (;;) {
-        int64_t left = deadline_ms - clock_monotonic_ms();
+    for (int64_t left = run->options.connect_timeout_ms;; left = deadline_ms - clock_monotonic_ms()) {
         left = left < 1 ? 1 : left;
         int result = source_wait(run->source, left, run->stop, error);
         if (result < 0)
