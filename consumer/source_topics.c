@@ -160,6 +160,9 @@ int source_watermarks(struct source *source, uint8_t topic, int32_t partition, i
                       int64_t *ret_high, struct error *error)
 {
     int64_t low = 0, high = 0, deadline = clock_monotonic_ms() + timeout_ms;
+    /* A broker answers in order: each question would stand behind a fetch that waits for records. */
+    if (source->reading)
+        source_read_nothing(source);
     rd_kafka_resp_err_t err = ask_offset(source, topic, partition, RD_KAFKA_OFFSET_BEGINNING, timeout_ms, &low);
     if (!err)
         err = ask_offset(source, topic, partition, RD_KAFKA_OFFSET_END, deadline - clock_monotonic_ms(), &high);
