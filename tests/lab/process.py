@@ -61,7 +61,7 @@ class Process:
 
     def check_alive(self):
         if not self.running():
-            raise AssertionError(f"{self.name} ended with {self.popen.returncode}:\n{self.log()[-4000:]}")
+            raise AssertionError(f"{self.name} ended with {self.popen.returncode}:\n{self.log()[-4000:]}{self.output()[-2000:]}")
 
     def wait(self, seconds=60):
         try:

@@ -63,7 +63,8 @@ class RedisServer:
         a torn one wrongly (see cut_within_a_transaction). Only while it is not running."""
         path = self.append_only_file()
         with open(path, "rb") as file:
-            os.truncate(path, file.read(size).rfind(EXEC) + len(EXEC))
+            before, end, _ = file.read(size).rpartition(EXEC)
+        os.truncate(path, len(before) + len(end))  # nothing where there is no transaction yet
 
     def cut_within_a_transaction(self, command):
         """As after a crash amid writing: the last transaction that has `command` is left without its end, its last command
