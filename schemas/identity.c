@@ -1,49 +1,25 @@
 /* Event ids (UUID version 5), identities, meaning digests and lanes. */
-#define OPENSSL_API_COMPAT 0x10100000L /* SHA256_Init and so on: half the cost of EVP for the one block of an identity */
+#define OPENSSL_API_COMPAT 0x10100000L /* SHA1_Init and so on: no memory is asked for, so nothing can fail; EVP costs twice as much */
 #include "schemas/identity.h"
 
-#include <assert.h>
 #include <endian.h>
-#include <openssl/evp.h>
 #include <openssl/sha.h>
-#include <pthread.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-/* Fetched once: a fetch by name costs more than hashing an id. Kept for the life of the process. */
-static EVP_MD *sha1, *sha256;
-
-static void fetch_hashes(void)
-{
-    sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
-    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-}
-
-/* Hash the parts one after the other, whatever their size. libcrypto without these hashes, or without the memory for
- * them, leaves no id to give: that ends the process rather than yield a wrong id. */
-static void hash_parts(EVP_MD *const *hash, const struct slice *parts, size_t count, unsigned char ret_hash[EVP_MAX_MD_SIZE])
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, fetch_hashes);
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool good = context && *hash && EVP_DigestInit_ex2(context, *hash, NULL) == 1;
-    for (size_t i = 0; good && i < count; i++)
-        good = parts[i].size == 0 || EVP_DigestUpdate(context, parts[i].data, parts[i].size) == 1;
-    good = good && EVP_DigestFinal_ex(context, ret_hash, NULL) == 1;
-    EVP_MD_CTX_free(context);
-    assert(good);
-}
-
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 /* RFC 9562 §5.5: SHA-1 over the namespace and the name, cut to 16 bytes, version and variant set. */
 static struct event_id uuid5(struct event_id namespace, const struct slice *name, size_t count)
 {
-    enum { PARTS_MOST = 6 };
-    struct slice parts[1 + PARTS_MOST] = {{(const char *)namespace.bytes, sizeof namespace.bytes}};
-    unsigned char hash[EVP_MAX_MD_SIZE];
+    unsigned char hash[SHA_DIGEST_LENGTH];
     struct event_id id;
-    assert(count <= PARTS_MOST);
-    memcpy(parts + 1, name, count * sizeof *name);
-    hash_parts(&sha1, parts, 1 + count, hash);
+    SHA_CTX context;
+    SHA1_Init(&context);
+    SHA1_Update(&context, namespace.bytes, sizeof namespace.bytes);
+    for (size_t i = 0; i < count; i++)
+        SHA1_Update(&context, name[i].data, name[i].size);
+    SHA1_Final(hash, &context);
     memcpy(id.bytes, hash, sizeof id.bytes);
     id.bytes[6] = (uint8_t)((id.bytes[6] & 0x0F) | 0x50);
     id.bytes[8] = (uint8_t)((id.bytes[8] & 0x3F) | 0x80);
@@ -128,16 +104,18 @@ bool event_id_parse(struct slice text, struct event_id *ret_id)
 
 struct identity_salt identity_salt_of(enum event_type type, struct slice agency)
 {
-    const struct slice parts[] = {slice_of(event_type_name(type)), slice_of(":"), agency};
-    unsigned char hash[EVP_MAX_MD_SIZE];
+    unsigned char hash[SHA256_DIGEST_LENGTH];
     struct identity_salt salt;
-    hash_parts(&sha256, parts, sizeof parts / sizeof *parts, hash);
+    SHA256_CTX context;
+    SHA256_Init(&context);
+    SHA256_Update(&context, event_type_name(type), strlen(event_type_name(type)));
+    SHA256_Update(&context, ":", 1);
+    SHA256_Update(&context, agency.data, agency.size);
+    SHA256_Final(hash, &context);
     memcpy(salt.bytes, hash, sizeof salt.bytes);
     return salt;
 }
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 /* Salt and id are 48 bytes, so with SHA-256's padding (FIPS 180-4 §5.1.1) they are one block, the same for every event but
  * for what is copied into it: made here, it costs one call into libcrypto instead of four. */
 struct identity identity_of(struct event_id id, const struct identity_salt *salt)
