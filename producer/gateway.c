@@ -119,8 +119,7 @@ static int open_kafka(struct gateway *gateway, struct error *error)
 {
     struct gateway_options *options = &gateway->options;
     int result;
-    if (options->registry.url &&
-        (result = schema_ids_settle(&options->registry, options->common.city, options->registration == REGISTRATION_AUTO, &stop_signal,
+    if ((result = schema_ids_settle(&options->registry, options->common.city, options->registration == REGISTRATION_AUTO, &stop_signal,
                                     gateway->schema_ids, error)) < 0)
         return result;
     int64_t queue_kib = options->queue_events * EVENT_KIB;
@@ -133,7 +132,6 @@ static int open_kafka(struct gateway *gateway, struct error *error)
         .ack_timeout_ms = options->ack_timeout_ms,
         .on_delivery = gateway_on_delivery,
         .context = gateway,
-        .schema_ids = options->registry.url ? gateway->schema_ids : NULL,
     };
     if ((result = sender_open(&sender, &gateway->sender, error)) < 0)
         return result;
@@ -187,9 +185,8 @@ static int open_gateway(struct gateway *gateway, struct error *error)
         return error_set(error, ERROR_MEMORY, "out of memory");
     if ((result = load_tokens(gateway, error)) < 0 || (result = gateway_open_visits(gateway, error)) < 0)
         return result;
-    const int64_t *schema_ids = options->registry.url ? gateway->schema_ids : NULL;
     for (; gateway->worker_count < (size_t)options->threads; gateway->worker_count++)
-        if ((result = ingest_new(schema_ids, &gateway->workers[gateway->worker_count], error)) < 0)
+        if ((result = ingest_new(gateway->schema_ids, &gateway->workers[gateway->worker_count], error)) < 0)
             return result;
     if (options->management &&
         (result = management_start(options->management, &gateway->health, gateway->metrics, &gateway->management, error)) < 0)

@@ -146,9 +146,8 @@ static void submit(struct gateway *gateway, struct post *post)
         if (record->state != RECORD_GOOD)
             continue;
         post->tickets[i] = (struct ticket){post, (uint32_t)i};
-        struct slice key = {ingested->bytes.data + record->key_at, record->key_size};
-        struct slice value = {ingested->bytes.data + record->value_at, record->value_size};
-        if (sender_produce(gateway->sender, record->type, key, value, &post->tickets[i], &error) < 0) {
+        struct message message = ingested_message(ingested, record);
+        if (sender_produce(gateway->sender, &message, &post->tickets[i], &error) < 0) {
             if (error.code == ERROR_REFUSED)
                 atomic_store(&gateway->broken, true);
             metrics_add(gateway->metrics, G_UNACKNOWLEDGED, NULL, 1);

@@ -21,7 +21,7 @@ struct visits;
 
 struct gateway {
     struct gateway_options options;
-    int64_t schema_ids[EVENT_TYPES];
+    int64_t schema_ids[EVENT_TYPES]; /* settled before anybody is listened to */
     struct metrics *metrics;
     struct management *management;
     struct health health;

@@ -163,7 +163,8 @@ static enum outcome send_visit(struct gateway *gateway, const struct http_reques
     struct error error = {0};
     uint8_t key[VISIT_KEY_SIZE];
     struct event event = {.type = EVENT_PAGE_VISIT, .occurred_at_ms = now_ms};
-    struct buffer value = BUFFER_BOUNDED(VALUE_ROOM);
+    struct buffer bytes = BUFFER_BOUNDED(VALUE_ROOM);
+    struct message message;
     pthread_mutex_lock(&gateway->visits_lock);
     struct slice secret = {gateway->visits->secret, gateway->visits->secret_size};
     visit_day_key(secret, date_in_city(now_ms), key);
@@ -171,16 +172,15 @@ static enum outcome send_visit(struct gateway *gateway, const struct http_reques
     visitor_hash(key, slice_of(client), slice_of(http_header(request, "User-Agent")), slice_of(http_header(request, "Host")),
                  event.visit.visitor);
     struct ingest *worker = gateway_take_worker(gateway);
-    int result = ingest_encode_visit(worker, &event, &value, &error);
+    int result = ingest_make_visit(worker, &event, &bytes, &message, &error);
     gateway_give_worker(gateway, worker);
     if (result >= 0 && sender_pending(gateway->sender) >= (size_t)gateway->options.queue_events)
         result = -ERROR_TIMEOUT;
     if (result >= 0)
-        result = sender_produce(gateway->sender, EVENT_PAGE_VISIT, (struct slice){(const char *)event.visit.visitor, VISITOR_SIZE},
-                                (struct slice){value.data, value.size}, NULL, &error);
+        result = sender_produce(gateway->sender, &message, NULL, &error);
     if (result < 0 && error.code == ERROR_REFUSED)
         atomic_store(&gateway->broken, true);
-    buffer_free(&value);
+    buffer_free(&bytes);
     return result < 0 ? VISIT_QUEUE_FULL : VISIT_TAKEN;
 }
 

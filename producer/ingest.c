@@ -10,7 +10,6 @@
 #include "producer/cloudevent.h"
 #include "producer/marks.h"
 #include "producer/repeats.h"
-#include "schemas/codec.h"
 
 enum {
     REPEATS_MEMORY = 16 * 1024 * 1024,
@@ -24,11 +23,10 @@ enum {
 };
 
 struct ingest {
-    const int64_t *schema_ids;
     struct parser *parser;
     struct body *body;
     struct repeats *repeats;
-    struct encoder *encoder;
+    struct message_maker *maker;
     struct arena arena; /* of envelopes */
     struct problems problems;
 };
@@ -38,11 +36,10 @@ int ingest_new(const int64_t *schema_ids, struct ingest **ret_ingest, struct err
     struct ingest *ingest = calloc(1, sizeof *ingest);
     if (!ingest)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    ingest->schema_ids = schema_ids;
     int result;
     if ((result = parser_new(&ingest->parser, error)) < 0 || (result = body_new(&ingest->body, error)) < 0 ||
         (result = repeats_new(REPEATS_MEMORY, &ingest->repeats, error)) < 0 ||
-        (result = encoder_new(&ingest->encoder, error)) < 0) {
+        (result = message_maker_new(schema_ids, &ingest->maker, error)) < 0) {
         ingest_free(ingest);
         return result;
     }
@@ -57,14 +54,21 @@ struct ingest *ingest_free(struct ingest *ingest)
     parser_free(ingest->parser);
     body_free(ingest->body);
     repeats_free(ingest->repeats);
-    encoder_free(ingest->encoder);
+    message_maker_free(ingest->maker);
     free(ingest);
     return NULL;
 }
 
-int ingest_encode_visit(struct ingest *ingest, const struct event *visit, struct buffer *out, struct error *error)
+int ingest_make_visit(struct ingest *ingest, const struct event *visit, struct buffer *out, struct message *ret_message,
+                      struct error *error)
 {
-    return encoder_event(ingest->encoder, visit, ingest->schema_ids ? ingest->schema_ids[EVENT_PAGE_VISIT] : -1, out, error);
+    return message_make(ingest->maker, visit, out, ret_message, error);
+}
+
+struct message ingested_message(const struct ingested *ingested, const struct ingest_record *record)
+{
+    const char *bytes = ingested->bytes.data;
+    return (struct message){record->type, {bytes + record->key_at, record->key_size}, {bytes + record->value_at, record->value_size}};
 }
 
 void ingested_free(struct ingested *ingested)
@@ -210,17 +214,15 @@ static int check_rights(const struct ingest_request *request, const struct event
 static int encode(struct ingest *ingest, const struct event *event, struct ingested *ingested, struct ingest_record *record,
                   struct error *error)
 {
-    struct buffer *bytes = &ingested->bytes;
-    size_t before = bytes->size;
-    int result = encoder_event(ingest->encoder, event, ingest->schema_ids ? ingest->schema_ids[event->type] : -1, bytes, error);
+    struct message message;
+    int result = message_make(ingest->maker, event, &ingested->bytes, &message, error);
     if (result < 0)
         return result;
-    record->value_at = (uint32_t)before;
-    record->value_size = (uint32_t)(bytes->size - before);
-    record->key_at = (uint32_t)bytes->size;
-    record->key_size = (uint32_t)event->agency.size;
-    buffer_slice_append(bytes, event->agency);
-    return buffer_failed(bytes) ? error_set(error, ERROR_MEMORY, "out of memory") : 0;
+    record->value_at = (uint32_t)(message.value.data - ingested->bytes.data);
+    record->value_size = (uint32_t)message.value.size;
+    record->key_at = (uint32_t)(message.key.data - ingested->bytes.data);
+    record->key_size = (uint32_t)message.key.size;
+    return 0;
 }
 
 /* A good event among the request's others. */

@@ -5,8 +5,8 @@
 
 #include "producer/body.h"
 #include "producer/credentials.h"
+#include "producer/message.h"
 #include "producer/problem.h"
-#include "schemas/event.h"
 
 enum {
     INGEST_RECORDS_MOST = 10000,
@@ -58,16 +58,19 @@ struct ingest_request {
 };
 
 struct ingest;
-/* schema_ids: Confluent schema ids by event type, or NULL; kept. */
+/* schema_ids: as message_maker_new has them; kept. */
 int ingest_new(const int64_t *schema_ids, struct ingest **ret_ingest, struct error *error);
 struct ingest *ingest_free(struct ingest *ingest);
 /* 0 and a zeroed-before `ingested` that is filled, or -ERROR_INPUT and the refusal (status 400, 403, 413, 422), or
  * -ERROR_MEMORY. Whatever it returns, the caller frees `ingested`. */
 int ingest_judge(struct ingest *ingest, const struct ingest_request *request, struct ingested *ret_ingested,
                  struct ingest_refusal *ret_refusal, struct error *error);
-/* A page visit as Kafka has it, appended. */
-int ingest_encode_visit(struct ingest *ingest, const struct event *visit, struct buffer *out, struct error *error);
+/* A page visit as Kafka has it, appended; the message points into `out`. */
+int ingest_make_visit(struct ingest *ingest, const struct event *visit, struct buffer *out, struct message *ret_message,
+                      struct error *error);
 void ingested_free(struct ingested *ingested);
+/* A good record as Kafka takes it, valid as long as `ingested`. */
+struct message ingested_message(const struct ingested *ingested, const struct ingest_record *record);
 
 /* The answer: {"accepted":…,"repeats":…,"refused":…,"records":[…]}, when every good record has its verdict. */
 void ingested_write(const struct ingested *ingested, const char *city, struct buffer *out);

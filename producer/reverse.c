@@ -36,6 +36,7 @@ struct reverse {
     struct report report;
     struct sender *sender;
     int64_t schema_ids[EVENT_TYPES];
+    struct message_maker *maker; /* NULL when dry */
 };
 
 static void on_delivery(void *context, void *event_context, const struct sender_verdict *verdict)
@@ -190,14 +191,25 @@ static int show(const struct event *event, struct error *error)
 static int open_sender(struct reverse *reverse, struct error *error)
 {
     const struct reverse_options *options = &reverse->options;
-    int result = 0;
-    if (options->registry.url)
-        result = schema_ids_settle(&options->registry, options->common.city, options->registration == REGISTRATION_AUTO, &stop_signal,
+    int result = schema_ids_settle(&options->registry, options->common.city, options->registration == REGISTRATION_AUTO, &stop_signal,
                                    reverse->schema_ids, error);
+    if (result >= 0)
+        result = message_maker_new(reverse->schema_ids, &reverse->maker, error);
     const struct sender_options sender = {.common = &options->common, .client_id = "citytotals-producer-reverse",
-                                          .ack_timeout_ms = options->ack_timeout_ms, .on_delivery = on_delivery, .context = reverse,
-                                          .schema_ids = options->registry.url ? reverse->schema_ids : NULL};
+                                          .ack_timeout_ms = options->ack_timeout_ms, .on_delivery = on_delivery, .context = reverse};
     return result < 0 ? result : sender_open(&sender, &reverse->sender, error);
+}
+
+static int submit(struct reverse *reverse, const struct event *event, struct reversal *reversal, struct error *error)
+{
+    struct buffer bytes = BUFFER_BOUNDED(VALUE_SIZE_MOST);
+    struct message message;
+    int result = message_make(reverse->maker, event, &bytes, &message, error);
+    if (result >= 0)
+        result = sender_submit(reverse->sender, &message, reversal, reverse->options.ack_timeout_ms, &stop_signal, error);
+    reverse->submitted += result >= 0;
+    buffer_free(&bytes);
+    return result;
 }
 
 static int send_all(struct reverse *reverse, struct error *error)
@@ -218,8 +230,7 @@ static int send_all(struct reverse *reverse, struct error *error)
         if (event_check(&event, now_ms, &violation) != LETTER_NONE)
             return error_set(error, ERROR_USAGE, "the reversal breaks a rule: %s", violation.text);
         if ((result = show(&event, error)) >= 0 && !options->dry_run)
-            result = sender_submit(reverse->sender, &event, reversal, options->ack_timeout_ms, &stop_signal, error);
-        reverse->submitted += result >= 0 && !options->dry_run;
+            result = submit(reverse, &event, reversal, error);
     }
     if (reverse->sender && result >= 0)
         result = sender_flush(reverse->sender, options->ack_timeout_ms + STOP_FLUSH_MS, &stop_signal, error);
@@ -313,6 +324,7 @@ int producer_reverse(int argc, char **argv)
 finish:
     status = result < 0 ? error_exit_status(error.code) : reverse->refused ? error_exit_status(ERROR_INPUT) : 0;
     sender_close(reverse->sender);
+    message_maker_free(reverse->maker);
     reversals_free(reverse->reversals, reverse->count);
     free(reverse->reversals);
     settings_free(settings);

@@ -12,6 +12,11 @@ int schema_ids_settle(const struct registry_options *options, const char *city, 
 {
     struct registry *registry = NULL;
     int64_t ids[EVENT_TYPES];
+    if (!options->url) {
+        for (int type = 0; type < EVENT_TYPES; type++)
+            ret_ids[type] = -1;
+        return 0;
+    }
     int result = registry_new(options, stop ? is_stopped : NULL, &stop, &registry, error);
     for (int type = 0; result >= 0 && type < EVENT_TYPES; type++)
         result = registry_settle(registry, city, (enum record_type)type, may_register, &ids[type], error);

@@ -151,13 +151,12 @@ static int open_send(struct send *send, struct error *error)
         (result = repeats_new(options->check_memory, &send->repeats, error)) < 0)
         return result;
     if (!options->dry_run) {
-        if (options->registry.url &&
-            (result = schema_ids_settle(&options->registry, options->common.city, options->registration == REGISTRATION_AUTO,
-                                        send->stop, send->schema_ids, error)) < 0)
+        if ((result = schema_ids_settle(&options->registry, options->common.city, options->registration == REGISTRATION_AUTO,
+                                        send->stop, send->schema_ids, error)) < 0 ||
+            (result = message_maker_new(send->schema_ids, &send->maker, error)) < 0)
             return result;
         const struct sender_options sender = {.common = &options->common, .client_id = "citytotals-producer-send",
-                                              .ack_timeout_ms = options->ack_timeout_ms, .on_delivery = on_delivery, .context = send,
-                                              .schema_ids = options->registry.url ? send->schema_ids : NULL};
+                                              .ack_timeout_ms = options->ack_timeout_ms, .on_delivery = on_delivery, .context = send};
         if ((result = sender_open(&sender, &send->sender, error)) < 0)
             return result;
         if (options->create_topics && (result = send_ready(send, error)) < 0)
@@ -270,6 +269,7 @@ int producer_send(int argc, char **argv)
         return error_exit_status(ERROR_MEMORY);
     }
     send->stop = &stop_signal;
+    send->bytes = BUFFER_BOUNDED(VALUE_SIZE_MOST);
     int result = settings_parse(&producer_command_send, argc, argv, &send->options, &settings, &send->names, &operand_count, &done,
                                 &error);
     if (done)
@@ -302,6 +302,8 @@ finish:
     repeats_free(send->repeats);
     marks_free(&send->marks);
     parser_free(send->parser);
+    message_maker_free(send->maker);
+    buffer_free(&send->bytes);
     settings_free(settings);
     free(send);
     return status;

@@ -111,6 +111,7 @@ static int reject_record(struct send *send, struct input *input, const struct re
 static int send_record(struct send *send, struct input *input, const struct record *record, struct error *error)
 {
     struct event event;
+    struct message message;
     if (marks_get(&send->marks, record->ordinal) != MARK_SEND)
         return 0;
     if (send->failed)
@@ -119,7 +120,10 @@ static int send_record(struct send *send, struct input *input, const struct reco
     if (!input_parse(input, record, send->parser, &send->defaults, &event, &send->problems))
         return error_set(error, ERROR_IO, "line %" PRIu64 ": it was good, and is not any more: %s", record->line,
                          send->problems.items[0].text);
-    int result = sender_submit(send->sender, &event, place_of(send->current, record->line), send->options.ack_timeout_ms, send->stop,
+    buffer_reset(&send->bytes);
+    int result = message_make(send->maker, &event, &send->bytes, &message, error);
+    if (result >= 0)
+        result = sender_submit(send->sender, &message, place_of(send->current, record->line), send->options.ack_timeout_ms, send->stop,
                                error);
     if (result >= 0)
         send->submitted++;

@@ -43,7 +43,9 @@ struct send {
     struct rejects *rejects; /* NULL without --rejects */
     struct report report;
     struct sender *sender; /* NULL when dry */
-    int64_t schema_ids[EVENT_TYPES]; /* with a schema registry */
+    int64_t schema_ids[EVENT_TYPES];
+    struct message_maker *maker; /* NULL when dry */
+    struct buffer bytes;
     bool kafka_answered;
     unsigned types_wanted, types_there; /* bits of event types: in the input, with a topic */
     uint64_t refused_files; /* as a whole: another encoding, a bad header */

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "schemas/codec.h"
 
 enum {
     TOPIC_SIZE = 128,
@@ -21,8 +20,6 @@ enum {
 
 struct sender {
     struct sender_options options;
-    struct encoder *encoder;
-    struct buffer value;
     rd_kafka_t *kafka;
     rd_kafka_topic_t *topics[EVENT_TYPES];
     atomic_size_t pending;
@@ -83,9 +80,8 @@ int sender_open(const struct sender_options *options, struct sender **ret_sender
     if (!sender)
         return error_set(error, ERROR_MEMORY, "out of memory");
     sender->options = *options;
-    sender->value = BUFFER_BOUNDED(VALUE_SIZE_MOST);
-    int result = encoder_new(&sender->encoder, error);
-    if (result < 0 || (result = make_conf(sender, &conf, error)) < 0)
+    int result = make_conf(sender, &conf, error);
+    if (result < 0)
         goto failed;
     sender->kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
     if (!sender->kafka) {
@@ -124,8 +120,6 @@ struct sender *sender_close(struct sender *sender)
                 rd_kafka_topic_destroy(sender->topics[type]);
         rd_kafka_destroy(sender->kafka);
     }
-    encoder_free(sender->encoder);
-    buffer_free(&sender->value);
     free(sender);
     return NULL;
 }
@@ -135,21 +129,15 @@ rd_kafka_t *sender_kafka(struct sender *sender)
     return sender->kafka;
 }
 
-int sender_submit(struct sender *sender, const struct event *event, void *event_context, int64_t timeout_ms,
+int sender_submit(struct sender *sender, const struct message *message, void *event_context, int64_t timeout_ms,
                   const volatile sig_atomic_t *stop, struct error *error)
 {
-    buffer_reset(&sender->value);
-    int64_t schema_id = sender->options.schema_ids ? sender->options.schema_ids[event->type] : -1;
-    int result = encoder_event(sender->encoder, event, schema_id, &sender->value, error);
-    if (result < 0)
-        return result;
-    struct slice key = event->type == EVENT_PAGE_VISIT ? (struct slice){(const char *)event->visit.visitor, 16} : event->agency;
     if (sender->until_poll-- == 0) {
         sender->until_poll = POLL_EVERY;
         rd_kafka_poll(sender->kafka, 0);
     }
     for (int64_t deadline = -1;;) {
-        result = sender_produce(sender, event->type, key, (struct slice){sender->value.data, sender->value.size}, event_context, error);
+        int result = sender_produce(sender, message, event_context, error);
         if (result != -ERROR_TIMEOUT)
             return result;
         if (deadline < 0)
@@ -162,13 +150,13 @@ int sender_submit(struct sender *sender, const struct event *event, void *event_
     }
 }
 
-int sender_produce(struct sender *sender, enum event_type type, struct slice key, struct slice value, void *event_context,
-                   struct error *error)
+int sender_produce(struct sender *sender, const struct message *message, void *event_context, struct error *error)
 {
     /* Counted first: the verdict may come within the call below, or on another thread. */
     sender->pending++;
-    if (rd_kafka_produce(sender->topics[type], RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)value.data, value.size,
-                         key.data, key.size, event_context) == 0)
+    if (rd_kafka_produce(sender->topics[message->type], RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY,
+                         (void *)(uintptr_t)message->value.data, message->value.size, message->key.data, message->key.size,
+                         event_context) == 0)
         return 0;
     sender->pending--;
     rd_kafka_resp_err_t code = rd_kafka_last_error();

@@ -4,7 +4,7 @@
 #define CITYTOTALS_PRODUCER_SENDER_H
 
 #include "base/kafka.h"
-#include "schemas/event.h"
+#include "producer/message.h"
 
 struct sender_verdict {
     const char *failure; /* NULL when Kafka has acknowledged it, else librdkafka's sentence */
@@ -23,8 +23,6 @@ struct sender_options {
     int64_t ack_timeout_ms; /* an event that is not acknowledged within this is failed */
     sender_delivery_fn on_delivery;
     void *context;
-    /* Confluent schema ids by event type, or NULL for Avro's single-object encoding. */
-    const int64_t *schema_ids;
 };
 
 struct sender;
@@ -34,14 +32,13 @@ int sender_open(const struct sender_options *options, struct sender **ret_sender
 struct sender *sender_close(struct sender *sender);
 rd_kafka_t *sender_kafka(struct sender *sender); /* for topics.h */
 
-/* Encode and queue one event that passed the rules; it may be changed afterwards. Waits while the queue is full, at most
- * timeout_ms (ERROR_TIMEOUT: it was not queued), or until *stop (may be NULL; ERROR_INTERRUPTED). */
-int sender_submit(struct sender *sender, const struct event *event, void *event_context, int64_t timeout_ms,
+/* Queue one event; its message is copied. Waits while the queue is full, at most timeout_ms (ERROR_TIMEOUT: it was not
+ * queued), or until *stop (may be NULL; ERROR_INTERRUPTED). */
+int sender_submit(struct sender *sender, const struct message *message, void *event_context, int64_t timeout_ms,
                   const volatile sig_atomic_t *stop, struct error *error);
-/* Queue one event that is encoded already, without waiting, from any thread: ERROR_TIMEOUT when the queue is full, else as
- * above. Key and value are copied. */
-int sender_produce(struct sender *sender, enum event_type type, struct slice key, struct slice value, void *event_context,
-                   struct error *error);
+/* The same without waiting, from any thread: ERROR_TIMEOUT when the queue is full. ERROR_REFUSED: Kafka's client can't go
+ * on. */
+int sender_produce(struct sender *sender, const struct message *message, void *event_context, struct error *error);
 /* Deliver verdicts that are there, waiting at most timeout_ms for the first. */
 void sender_poll(struct sender *sender, int64_t timeout_ms);
 size_t sender_pending(const struct sender *sender); /* events without a verdict */

@@ -284,7 +284,8 @@ static void gzip_is_bounded_after_inflating(void **state)
 static int setup(void **state)
 {
     (void)state;
-    return ingest_new(NULL, &ingest, NULL);
+    static const int64_t no_ids[EVENT_TYPES] = {-1, -1, -1};
+    return ingest_new(no_ids, &ingest, NULL);
 }
 
 static int teardown(void **state)
