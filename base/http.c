@@ -70,6 +70,7 @@ static void request_unref(struct http_request_inner *inner)
     if (atomic_fetch_sub(&inner->references, 1) > 1)
         return;
     buffer_free(&inner->body);
+    buffer_free(&inner->stream.head);
     http_response_unref(inner->reply);
     http_response_unref(inner->refusal);
     pthread_mutex_destroy(&inner->lock);
@@ -161,11 +162,13 @@ static enum MHD_Result queue(struct http_request_inner *inner, struct http_respo
     const char *origin = allowed_origin(inner);
     bool vary = inner->server->options.origins.count > 0 && !inner->server->any_origin;
     struct MHD_Response *made = response->made;
-    bool stream = response->stream.read && !inner->head;
+    if (response->stream.next && !inner->head) {
+        inner->status = response->status;
+        inner->answered = true;
+        return http_stream_begin(inner, response, origin) ? MHD_YES : MHD_NO;
+    }
     close = close || atomic_load_explicit(&inner->server->stopping, memory_order_relaxed);
-    if (stream)
-        made = http_stream_begin(inner, response);
-    else if (!made || origin || close || vary)
+    if (!made || origin || close || vary)
         made = http_response_again(response);
     if (!made)
         return MHD_NO;
@@ -301,6 +304,7 @@ static enum MHD_Result begin(struct http_request_inner *inner, const char *metho
     struct http_request *request = &inner->request;
     inner->begun = true;
     inner->head = strcmp(method, "HEAD") == 0;
+    inner->stream.chunked = strcmp(version, "HTTP/1.1") == 0;
     request->method = inner->head ? "GET" : method;
     if (!inner->of)
         return MHD_NO;
@@ -381,6 +385,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (!inner)
         return MHD_NO; /* no memory at its start */
     inner->connection = connection;
+    if (inner->is_stream) /* it is over */
+        return MHD_NO;
     if (!inner->begun)
         return begin(inner, method, version);
     if (*size > 0) {
@@ -394,7 +400,6 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 static void request_over(struct http_request_inner *inner)
 {
     struct http_server *server = inner->server;
-    http_stream_end(inner);
     if (inner->of) {
         inner->of->request = NULL;
         atomic_store(&inner->of->since_ms, clock_monotonic_ms());
@@ -490,6 +495,8 @@ int http_start(const struct http_options *given, struct http_server **ret_server
         server->any_origin = server->any_origin || strcmp(options->origins.items[i], "*") == 0;
     pthread_mutex_init(&server->lock, NULL);
     result = http_connections_start(&server->connections, options->request_ms, error);
+    int streams = http_streams_start(server, result >= 0 ? error : NULL);
+    result = result >= 0 ? streams : result;
     if (result >= 0)
         server->daemon = MHD_start_daemon(
             MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
@@ -503,6 +510,7 @@ int http_start(const struct http_options *given, struct http_server **ret_server
         result = error_set(error, ERROR_IO, "listen on %s: the HTTP server does not start", options->address);
     if (result < 0) {
         close(listening);
+        http_streams_free(server);
         http_connections_stop(&server->connections);
         pthread_mutex_destroy(&server->lock);
         free(server);
@@ -551,9 +559,10 @@ struct http_server *http_stop(struct http_server *server, int64_t grace_ms)
     wait_until_idle(server, grace_ms);
     while (!give_up_deferred(server))
         pause_shortly();
+    http_streams_end(server); /* the library does not stop while a connection is suspended */
     wait_until_idle(server, STOP_MS);
-    http_streams_wake(server); /* none sleeps again: the server is stopping */
     MHD_stop_daemon(server->daemon);
+    http_streams_free(server);
     if (listening != MHD_INVALID_SOCKET)
         close(listening);
     http_connections_stop(&server->connections);

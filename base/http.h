@@ -77,12 +77,13 @@ struct http_response *http_problem(unsigned status, const char *detail, const st
 /* 400 that names a parameter. */
 struct http_response *http_problem_parameter(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A response without an end that is known beforehand; for one request. `read` writes up to `most` bytes and returns how
- * many, 0 when there is nothing now (it is asked again after http_streams_wake), -1 at the end; it runs on a thread of the
- * server and must not call it. `free` is called once. While nothing is to be sent no time-out runs and a peer that went is
- * not seen, so a stream should write something now and then. A peer that does not read is dropped after idle_ms. */
+/* A response without an end that is known beforehand; for one request. `next` gives the next bytes, which stay as they are until it
+ * is called again or the stream is freed (so that all streams can share one message), and returns how many: 0 when there is nothing
+ * now (it is asked again after http_streams_wake), -1 at the end. It runs on a thread that writes many streams and must neither
+ * wait nor call the server. `free` is called once. A peer that closes its side is seen at once; one that vanished, once something
+ * is written. A peer that does not read is dropped after idle_ms. The connection is closed after its stream. */
 struct http_stream {
-    ssize_t (*read)(void *state, char *to, size_t most);
+    ssize_t (*next)(void *state, const char **ret_bytes);
     void (*free)(void *state);
 };
 struct http_response *http_response_stream(unsigned status, const char *type, const struct http_stream *stream, void *state);

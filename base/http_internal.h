@@ -27,7 +27,7 @@ struct http_response {
     unsigned status;
     struct MHD_Response *made; /* headers and body; what is queued where the request adds nothing; NULL for a stream */
     struct buffer body;
-    struct http_stream stream; /* read is NULL where the body is bytes */
+    struct http_stream stream; /* next is NULL where the body is bytes */
     void *stream_state;
     size_t header_count;
     struct {
@@ -39,9 +39,34 @@ struct MHD_Response *http_response_again(struct http_response *response);
 
 /* http_stream.c */
 struct http_request_inner;
-/* The MHD response of a stream; the request stands among the server's streams from then until http_stream_end. */
-struct MHD_Response *http_stream_begin(struct http_request_inner *inner, struct http_response *response);
-void http_stream_end(struct http_request_inner *inner);
+enum { STREAM_THREADS_MOST = 4 };
+/* One thread's streams. */
+struct http_streams {
+    struct http_server *server;
+    pthread_t thread;
+    int poll, wake; /* epoll, and an eventfd in it */
+    bool started;
+    atomic_bool ending, all; /* all: each stream is to have a turn */
+    struct http_request_inner *first; /* of the thread alone */
+    pthread_mutex_t lock; /* of what follows */
+    struct http_request_inner *coming; /* begun and not taken up by the thread */
+    bool closed; /* none is taken up any more */
+};
+/* A stream's part of its request; from http_stream_begin until the connection is resumed of one thread alone. */
+struct http_stream_of {
+    struct http_request_inner *next, *previous;
+    struct buffer head;
+    const char *piece;
+    size_t size, sent; /* of the piece; 0 = none; what went of it, its framing included */
+    bool chunked, raw, ended; /* raw: the piece is not a chunk's content */
+    int64_t stuck_ms; /* since when the peer takes nothing; 0 = it does */
+};
+int http_streams_start(struct http_server *server, struct error *error);
+void http_streams_end(struct http_server *server);  /* every stream is over, however far it got */
+void http_streams_free(struct http_server *server);
+/* Suspends the connection and hands its socket to the streams' thread; whenever the library asks about this request again, its
+ * connection is to be closed. False when it can't be (no memory, or the server stops). */
+bool http_stream_begin(struct http_request_inner *inner, struct http_response *response, const char *origin);
 
 /* http.c: gives up a request of which the library will tell nothing more. */
 void http_request_abandon(struct http_request_inner *inner);
@@ -75,10 +100,13 @@ struct http_server {
     struct MHD_Daemon *daemon;
     struct http_connections connections;
     atomic_size_t bodies, active;
+    struct http_streams streams[STREAM_THREADS_MOST];
+    unsigned stream_threads;
+    atomic_uint streams_begun;
     atomic_bool stopping;
     bool any_origin;
     pthread_mutex_t lock; /* of what follows */
-    struct http_request_inner *streams, *deferred;
+    struct http_request_inner *deferred;
 };
 
 struct http_request_inner {
@@ -100,9 +128,8 @@ struct http_request_inner {
     bool replied, deferred, suspended;
     atomic_bool claimed; /* of a deferred one: somebody answers it now */
 
-    /* in server->streams while it is one */
-    struct http_request_inner *next, *previous;
-    bool is_stream, waits; /* waits: suspended */
+    bool is_stream;
+    struct http_stream_of stream;
 
     struct http_request_inner *next_deferred, *previous_deferred;
     char *room;  /* for decoded parts of the path */

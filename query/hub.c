@@ -29,7 +29,6 @@ struct client {
     struct hub *hub;
     struct message *message; /* being sent */
     uint64_t next, beats;
-    size_t sent; /* of the message, or of the text */
     bool goodbye;
     uint8_t text_size;
     char text[TEXT_SIZE]; /* goes before the next message */
@@ -107,7 +106,6 @@ size_t hub_clients(struct hub *hub)
 static void say(struct client *client, const char *text)
 {
     client->text_size = (uint8_t)snprintf(client->text, sizeof client->text, "%s", text);
-    client->sent = 0;
 }
 
 /* Under the hub's lock: what the client gets next; false when there is nothing now. */
@@ -125,7 +123,6 @@ static bool take_next(struct client *client)
         client->message = hub->ring[client->next++ % HUB_RING];
         atomic_fetch_add(&client->message->references, 1);
         client->beats = hub->beats;
-        client->sent = 0;
         return true;
     }
     if (client->beats != hub->beats) {
@@ -136,10 +133,12 @@ static bool take_next(struct client *client)
     return false;
 }
 
-static ssize_t client_read(void *state, char *to, size_t most)
+static ssize_t client_next(void *state, const char **ret_bytes)
 {
     struct client *client = state;
-    if (client->text_size == 0 && !client->message) {
+    message_unref(client->message); /* what was given last has been sent */
+    client->message = NULL;
+    if (client->text_size == 0) {
         if (client->goodbye)
             return -1;
         pthread_mutex_lock(&client->hub->lock);
@@ -148,20 +147,10 @@ static ssize_t client_read(void *state, char *to, size_t most)
         if (!something)
             return 0;
     }
-    const char *bytes = client->text_size ? client->text : client->message->bytes;
+    *ret_bytes = client->text_size ? client->text : client->message->bytes;
     size_t size = client->text_size ? client->text_size : client->message->size;
-    size_t count = size - client->sent < most ? size - client->sent : most;
-    memcpy(to, bytes + client->sent, count);
-    client->sent += count;
-    if (client->sent == size && client->text_size) {
-        client->text_size = 0;
-    } else if (client->sent == size) {
-        message_unref(client->message);
-        client->message = NULL;
-    }
-    if (client->sent == size)
-        client->sent = 0;
-    return (ssize_t)count;
+    client->text_size = 0;
+    return (ssize_t)size;
 }
 
 static void client_free(void *state)
@@ -186,7 +175,7 @@ static bool find_id(const struct hub *hub, const char *id, uint64_t *ret_next)
 
 struct http_response *hub_stream(struct hub *hub, const char *last_id)
 {
-    static const struct http_stream stream = {client_read, client_free};
+    static const struct http_stream stream = {client_next, client_free};
     struct client *client = calloc(1, sizeof *client);
     char text[TEXT_SIZE];
     if (!client)

@@ -309,6 +309,56 @@ def test_a_stream_that_is_not_read_is_dropped(lab):
     peer.close()
 
 
+def test_a_stream_that_takes_all_holds_up_no_other(lab):
+    server = lab()
+    greedy, other = [stream(server, "?big=1") for _ in range(4)], stream(server)
+    taking = [threading.Thread(target=lambda peer=peer: [None for _ in iter(lambda: peer.recv(1 << 20), b"")]) for peer in greedy]
+    for thread in taking:
+        thread.start()
+    for number in range(1, 4):
+        server.process.signal(signal.SIGUSR1)
+        until(other, b"tick %d\n" % number)
+    assert server.process.stop() == 0
+    for thread in taking:
+        thread.join()
+    for peer in (*greedy, other):
+        peer.close()
+
+
+def test_a_stream_whose_peer_goes_is_seen_at_once(lab):
+    """Nothing is written to it: its socket alone tells."""
+    server = lab(idle_ms=60000)
+    peers = [stream(server) for _ in range(10)]
+    for peer in peers[:9]:
+        peer.close()
+    wait_until("those that went are seen", lambda: server.state()["freed"] == 9, 20)
+    server.process.signal(signal.SIGUSR1)
+    until(peers[9], b"tick 1\n")
+    peers[9].close()
+
+
+def test_a_stream_of_http_1_0_is_its_bytes_alone(lab):
+    server = lab()
+    with server.open() as peer:
+        peer.sendall(b"GET /stream HTTP/1.0\r\n\r\n")
+        head = until(peer, b"tick 0\n")
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n") and b"chunked" not in head and b"\r\nConnection: close\r\n" in head
+        server.process.signal(signal.SIGUSR1)
+        assert until(peer, b"tick 1\n") == b"tick 1\n"
+        assert server.process.stop() == 0
+        assert all_of(peer) == b"goodbye\n"
+
+
+def test_a_stream_carries_the_headers_of_cors(lab):
+    head = {}
+    for name, server in (("listed", lab(origins=1)), ("every", lab(every=1))):
+        with server.open() as peer:
+            peer.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\nOrigin: https://portal.example\r\n\r\n")
+            head[name] = until(peer, b"\r\n\r\n")
+    assert b"\r\nAccess-Control-Allow-Origin: https://portal.example\r\n" in head["listed"] and b"\r\nVary: Origin\r\n" in head["listed"]
+    assert b"\r\nAccess-Control-Allow-Origin: *\r\n" in head["every"] and b"Vary" not in head["every"]
+
+
 def test_head_of_a_stream_has_no_body(lab):
     server = lab()
     status, body, headers = server.ask("/stream", "HEAD")

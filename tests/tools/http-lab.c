@@ -79,25 +79,26 @@ static void never(struct http_request *request, void *context)
 struct ticker {
     int seen;
     bool big, said_goodbye;
+    char text[32];
 };
 
-static ssize_t tick(void *state, char *to, size_t most)
+static ssize_t tick(void *state, const char **ret_bytes)
 {
+    static const char block[65536];
     struct ticker *ticker = state;
     if (atomic_load(&ending)) {
         if (ticker->said_goodbye)
             return -1;
         ticker->said_goodbye = true;
-        return snprintf(to, most, "goodbye\n");
+        *ret_bytes = "goodbye\n";
+        return 8;
     }
     int now = atomic_load(&ticks);
     if (ticker->seen == now && !ticker->big)
         return 0;
     ticker->seen = now;
-    if (!ticker->big)
-        return snprintf(to, most, "tick %d\n", now);
-    memset(to, 'x', most);
-    return (ssize_t)most;
+    *ret_bytes = ticker->big ? block : ticker->text;
+    return ticker->big ? (ssize_t)sizeof block : snprintf(ticker->text, sizeof ticker->text, "tick %d\n", now);
 }
 
 static void ticker_free(void *state)
