@@ -54,6 +54,7 @@ int fold_new(const char *city, struct decoder *decoder, struct lanes *lanes, siz
         fold->days = calloc(DAYS, sizeof *fold->days);
         fold->touched_days = calloc(DAYS, sizeof *fold->touched_days);
         fold->visits = BUFFER_BOUNDED(batch_most * VISIT_RECORD_SIZE);
+        fold->repeats = BUFFER_BOUNDED((size_t)REPEATS_PER_COMMIT * REPEAT_RECORD_SIZE);
         fold->text = BUFFER_BOUNDED(SIZE_MAX / 2);
     }
     if (!fold || !fold->agencies || !fold->cells || !fold->storage || !fold->suspects ||
@@ -82,6 +83,7 @@ struct fold *fold_free(struct fold *fold)
     free(fold->days);
     free(fold->touched_days);
     buffer_free(&fold->visits);
+    buffer_free(&fold->repeats);
     buffer_free(&fold->text);
     free(fold->values);
     free(fold->sizes);

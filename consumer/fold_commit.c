@@ -1,4 +1,5 @@
 /* The commit in words: the summed window as arguments of the commit Function, and what follows when it went through. */
+#include <endian.h>
 #include <inttypes.h>
 #include <openssl/sha.h>
 #include <stdarg.h>
@@ -8,6 +9,7 @@
 #include "base/clock.h"
 #include "consumer/agency.h"
 #include "consumer/fold_internal.h"
+#include "schemas/rules.h"
 
 void too_large_detail(struct slice value, char *text, size_t size)
 {
@@ -301,6 +303,87 @@ static void add_changes(struct fold *fold, const struct batch *batch)
     replace_number(fold, count_at, entries);
 }
 
+/* Whose the record was that became a dead letter: what it says itself where it can be read, else its key, which is the
+ * agency where ours sent it. False where nobody can be told. */
+static bool sender_of(struct fold *fold, const struct item *item, const struct source_record *record, struct event *ret_event)
+{
+    struct decode_failure failure;
+    bool away = false;
+    *ret_event = (struct event){0};
+    if ((item->kind == ITEM_EVENT || item->letter == LETTER_RULE_VIOLATION || item->letter == LETTER_OUT_OF_WINDOW) &&
+        (decoder_decode(fold->decoder, (enum event_type)record->topic, record->value, ret_event, fold->storage, &failure, &away) !=
+             LETTER_NONE ||
+         away))
+        *ret_event = (struct event){0};
+    if (!id_is_valid(ret_event->agency))
+        ret_event->agency = record->key;
+    return id_is_valid(ret_event->agency);
+}
+
+static void add_refused_record(struct fold *fold, const struct item *item, const struct source_record *record,
+                               const struct event *event)
+{
+    bool conflict = item->kind == ITEM_EVENT;
+    char text[64];
+    number_value(fold, lane_of_agency(event->agency));
+    int at = fold->value_count;
+    number_value(fold, 0);
+    pair(fold, "type", event_type_name((enum event_type)record->topic));
+    text_value(fold, "agency");
+    slice_value(fold, event->agency);
+    if (!event_id_is_nil(event->event_id))
+        pair(fold, "event_id", event_id_format(event->event_id, text));
+    if (id_is_valid(event->source)) {
+        text_value(fold, "source");
+        slice_value(fold, event->source);
+    }
+    pair(fold, "reason", dead_letter_reason_name(conflict ? LETTER_CONFLICT : (enum dead_letter_reason)item->letter));
+    pair(fold, "detail", conflict ? CONFLICT_DETAIL : item->detail);
+    pair(fold, "at", item->partition->field);
+    text_value(fold, "offset");
+    number_value(fold, record->offset);
+    pair(fold, "acknowledged_at", timestamp_format(record->timestamp_ms, text));
+    replace_number(fold, at, fold->value_count - at - 1);
+}
+
+/* The latest dead letters of the window that an agency sent, so that it can ask for them. */
+static void add_refused(struct fold *fold, const struct batch *batch)
+{
+    size_t places[REFUSED_PER_COMMIT], count = 0;
+    for (size_t i = batch->high; fold->counts.letters > 0 && i-- > batch->low && count < REFUSED_PER_COMMIT;)
+        if (item_is_letter(&batch->items[i]) && batch->records[i].topic != EVENT_PAGE_VISIT)
+            places[count++] = i;
+    int count_at = fold->value_count, entries = 0;
+    number_value(fold, 0);
+    while (count > 0) {
+        struct event event;
+        size_t i = places[--count];
+        if (!sender_of(fold, &batch->items[i], &batch->records[i], &event))
+            continue;
+        entries++;
+        add_refused_record(fold, &batch->items[i], &batch->records[i], &event);
+    }
+    replace_number(fold, count_at, entries);
+}
+
+/* The latest repeats of the window, as `repeats` keeps them. */
+static void add_repeats(struct fold *fold, const struct batch *batch)
+{
+    int64_t passed = fold->counts.duplicates - REPEATS_PER_COMMIT;
+    buffer_reset(&fold->repeats);
+    for (size_t i = batch->low; fold->counts.duplicates > 0 && i < batch->high; i++) {
+        const struct item *item = &batch->items[i];
+        if (item->kind != ITEM_EVENT || item->seen != ITEM_DUPLICATE || passed-- > 0)
+            continue;
+        uint64_t place[2] = {htobe64((uint64_t)batch->records[i].partition), htobe64((uint64_t)batch->records[i].offset)};
+        buffer_append(&fold->repeats, item->identity.bytes, sizeof item->identity.bytes);
+        buffer_append(&fold->repeats, place, sizeof place);
+    }
+    if (buffer_failed(&fold->repeats))
+        fold->out_of_memory = true;
+    value(fold, fold->repeats.data ? fold->repeats.data : "", fold->repeats.size, false);
+}
+
 int fold_arguments(struct fold *fold, struct batch *batch, const char *function, const char *epoch,
                    int32_t visit_partitions, struct arguments *ret_arguments, struct error *error)
 {
@@ -318,6 +401,8 @@ int fold_arguments(struct fold *fold, struct batch *batch, const char *function,
     bool ok = sum_totals(fold);
     add_hashes(fold);
     add_changes(fold, batch);
+    add_refused(fold, batch);
+    add_repeats(fold, batch);
     value(fold, fold->visits.data ? fold->visits.data : "", fold->visits.size, false);
     snprintf(text, sizeof text, "%s.%s", fold->city, event_topic_suffix(EVENT_PAGE_VISIT));
     text_value(fold, text);

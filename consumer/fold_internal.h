@@ -12,6 +12,8 @@ enum {
     CHANGES_PER_COMMIT = 100, /* the latest events of a commit that the `changes` stream keeps, */
     CHANGES_OF_A_LARGE = 20,  /* and of one with more than so many events: there is a backlog, and nobody follows it */
     LARGE_COMMIT = 2000,
+    REFUSED_PER_COMMIT = 1000, /* the latest refused records of a commit that their senders can ask for */
+    REPEATS_PER_COMMIT = 4096, /* and repeats */
 };
 _Static_assert(DAYS == 100 * 365 + 25, "2000 to 2099 has 25 leap years");
 
@@ -46,7 +48,7 @@ struct fold {
     int32_t *touched_days;
     size_t touched_day_count;
     int64_t sector_baseline[SECTORS], sector_current[SECTORS];
-    struct buffer visits;
+    struct buffer visits, repeats;
     int64_t newest_ms;
 
     /* The commit's arguments. */
@@ -56,6 +58,8 @@ struct fold {
     size_t *sizes, *offsets;
     int value_count, value_capacity;
 };
+
+#define CONFLICT_DETAIL "another event with this type, agency and event id was counted before, with another meaning"
 
 /* "270336 bytes, SHA-256 …; allowed: 262144 bytes" */
 void too_large_detail(struct slice value, char *text, size_t size);

@@ -166,9 +166,7 @@ size_t fold_letters(struct fold *fold, struct batch *batch, size_t *cursor, stru
         struct dead_letter *letter = &letters[n++];
         *letter = (struct dead_letter){
             .reason = conflict ? LETTER_CONFLICT : (enum dead_letter_reason)item->letter,
-            .detail = slice_of(conflict ? "another event with this type, agency and event id was counted before, with "
-                                          "another meaning"
-                                        : item->detail),
+            .detail = slice_of(conflict ? CONFLICT_DETAIL : item->detail),
             .partition = record->partition,
             .offset = record->offset,
             .timestamp_ms = record->timestamp_ms,

@@ -15,6 +15,9 @@ local LANES = 64
 local RECORD = 24 -- bytes of one record of a lane
 local CHANGE_MOST = 100 -- strings of one entry of `changes`
 local CHANGES_MOST = 1100 -- entries that a snapshot gives; the stream is cut near 1,000
+local REFUSED_KEPT = 1000 -- entries that each stream of refused records is cut near
+local REPEAT = 32 -- bytes of one record of `repeats`
+local REPEATS_KEPT = 4096 * REPEAT -- of its latest; it is cut when it holds twice that
 local DAY = 86400000
 local CITY_OFFSET = 25200000 -- UTC+7
 local HASHES = {
@@ -110,6 +113,19 @@ local function call_in_parts(command, key, arguments)
   end
 end
 
+-- Would a stream refuse entries of this version? nil, or the refusal.
+local function ahead(key, version)
+  if redis.call('EXISTS', key) == 0 then return nil end
+  local info = redis.call('XINFO', 'STREAM', key)
+  for i = 1, #info, 2 do
+    local newest = info[i] == 'last-generated-id' and tonumber(string.match(info[i + 1], '^%d+'))
+    if newest and newest >= version then
+      return corrupt('key ' .. key .. ' has seen version ' .. text(newest) .. ' and totals goes on with ' .. text(version) ..
+        ': part of the state was deleted')
+    end
+  end
+end
+
 -- open: ARGV new epoch, cluster id, accepted cluster id ('' = none).
 -- Begins the state of a city that has none. Answers {epoch, cluster id that the state belongs to}.
 -- Refuses a state of which a part was deleted: it would be counted wrongly from then on.
@@ -131,6 +147,11 @@ local function open(keys, args)
     end
     if redis.call('EXISTS', unpack(lanes)) > 0 or redis.call('EXISTS', p .. 'changes') > 0 then
       return corrupt('key ' .. p .. 'meta has no epoch though seen lanes or changes exist: part of the state was deleted')
+    end
+    local told = { p .. 'repeats' }
+    for lane = 1, LANES do told[lane + 1] = p .. 'refused:' .. (lane - 1) end
+    if redis.call('EXISTS', unpack(told)) > 0 then
+      return corrupt('key ' .. p .. 'meta has no epoch though repeats or refused records exist: part of the state was deleted')
     end
     redis.call('HSET', p .. 'meta', 'epoch', args[1], 'cluster_id', args[2], 'layout', '1')
     return { args[1], args[2] }
@@ -213,6 +234,8 @@ end
 --   lanes: number, expected bytes, new records
 --   hashes: suffix, n, n fields, n amounts to add
 --   changes: number of strings, the strings (field, value, …)
+--   refused records: lane, number of strings, the strings (field, value, …)
+--   repeats: packed records (16-byte identity, partition, offset: 8 bytes each, big-endian)
 --   page visits: packed records (16-byte visitor, occurred_at, Kafka timestamp: big-endian ms),
 --                then the topic's name and number of partitions
 -- Answers {'OK', version, late visits} | {'EPOCH', stored} | {'FENCED', field, stored} |
@@ -300,6 +323,21 @@ local function commit(keys, args)
     if #entry == 0 or #entry % 2 ~= 0 or #entry > CHANGE_MOST then return corrupt('a change of ' .. #entry .. ' strings') end
     changes[i] = entry
   end
+
+  local refusals, refused_keys = {}, {}
+  for i = 1, tonumber(take()) do
+    local key, entry = p .. 'refused:' .. take(), {}
+    for j = 1, tonumber(take()) do entry[j] = take() end
+    if #entry == 0 or #entry % 2 ~= 0 or #entry > CHANGE_MOST then return corrupt('a refused record of ' .. #entry .. ' strings') end
+    refusals[i] = { key, entry }
+    refused_keys[key] = true
+    changed = true
+  end
+  local repeats, repeats_key = take(), p .. 'repeats'
+  if #repeats % REPEAT ~= 0 or #repeats > REPEATS_KEPT then
+    return corrupt('repeats in ' .. #repeats .. ' bytes, not at most 4096 whole records of ' .. REPEAT)
+  end
+  if #repeats > 0 then redis.call('STRLEN', repeats_key) end
 
   local packed, visit_topic, visit_partitions = take(), take(), tonumber(take())
   if #packed % 32 ~= 0 then return corrupt('page visits in ' .. #packed .. ' bytes, not whole records of 32') end
@@ -412,16 +450,9 @@ local function commit(keys, args)
   if not within(version) or not within(now.visits + plan.total) then
     return corrupt('key ' .. totals_key .. ' field version or visits would leave the range of 9e14')
   end
-  if #changes > 0 and redis.call('EXISTS', p .. 'changes') > 0 then
-    local info = redis.call('XINFO', 'STREAM', p .. 'changes')
-    for i = 1, #info, 2 do
-      local newest = info[i] == 'last-generated-id' and tonumber(string.match(info[i + 1], '^%d+'))
-      if newest and newest >= version then
-        return corrupt('key ' .. p .. 'changes has seen version ' .. text(newest) .. ' and totals goes on with ' .. text(version) ..
-          ': part of the state was deleted')
-      end
-    end
-  end
+  local gone = #changes > 0 and ahead(p .. 'changes', version) or nil
+  for key in pairs(refused_keys) do gone = gone or ahead(key, version) end
+  if gone then return gone end
   -- A day that is closed by this very commit needs no set any more.
   local visitors = {}
   for day, seen in pairs(plan.latest or {}) do
@@ -445,6 +476,12 @@ local function commit(keys, args)
   ask('HSET', p .. 'offsets', 'f', 'v')
   ask('HSET', p .. 'last', 'f', 'v')
   if #changes > 0 then ask('XADD', p .. 'changes', '*', 'f', 'v') end
+  for key in pairs(refused_keys) do ask('XADD', key, '*', 'f', 'v') end
+  if #repeats > 0 then
+    ask('APPEND', repeats_key, '')
+    ask('GETRANGE', repeats_key, '0', '0')
+    ask('SET', repeats_key, '')
+  end
   for key in pairs(visitors) do ask('ZADD', key, '0', 'm') end
   if closing then
     ask('HSET', p .. 'meta', 'f', 'v')
@@ -461,6 +498,12 @@ local function commit(keys, args)
   if #totals_deletes > 0 then redis.call('HDEL', totals_key, unpack(totals_deletes)) end
   for i = 1, #changes do
     redis.call('XADD', p .. 'changes', 'MAXLEN', '~', 1000, text(version) .. '-' .. i, unpack(changes[i]))
+  end
+  for i = 1, #refusals do
+    redis.call('XADD', refusals[i][1], 'MAXLEN', '~', REFUSED_KEPT, text(version) .. '-' .. i, unpack(refusals[i][2]))
+  end
+  if #repeats > 0 and redis.call('APPEND', repeats_key, repeats) >= 2 * REPEATS_KEPT then
+    redis.call('SET', repeats_key, redis.call('GETRANGE', repeats_key, -REPEATS_KEPT, -1))
   end
   for key, writes in pairs(visitors) do call_in_parts('ZADD', key, writes) end
   if closing then

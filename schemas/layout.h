@@ -31,5 +31,7 @@ extern const char *const citytotals_function_swap;     /* FCALL */
 
 /* One record of a seen lane: the identity, then the meaning digest, little-endian. */
 #define SEEN_RECORD_SIZE 24
+/* One record of `repeats`: the identity, then partition and offset, big-endian. */
+#define REPEAT_RECORD_SIZE 32
 
 #endif

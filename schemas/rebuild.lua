@@ -3,9 +3,12 @@
 
 -- Every key of a generation but the sets of visitors.
 local function all_suffixes()
-  local suffixes = { 'meta', 'changes' }
+  local suffixes = { 'meta', 'changes', 'repeats' }
   for _, suffix in ipairs(HASHES) do suffixes[#suffixes + 1] = suffix end
-  for lane = 0, LANES - 1 do suffixes[#suffixes + 1] = 'seen:' .. lane end
+  for lane = 0, LANES - 1 do
+    suffixes[#suffixes + 1] = 'seen:' .. lane
+    suffixes[#suffixes + 1] = 'refused:' .. lane
+  end
   return suffixes
 end
 

@@ -43,8 +43,8 @@ class Library:
         assert self.call("open", epoch, "cluster", "") == [epoch.encode(), b"cluster"]
         return self
 
-    def commit(self, partitions=(), lanes=(), hashes=None, changes=(), visits=(), topic="t", visit_partitions=0,
-               updated="2020-09-13T05:00:00.000Z", epoch=None, packed=None):
+    def commit(self, partitions=(), lanes=(), hashes=None, changes=(), refused=(), repeats=b"", visits=(), topic="t",
+               visit_partitions=0, updated="2020-09-13T05:00:00.000Z", epoch=None, packed=None):
         arguments = [self.epoch if epoch is None else epoch, updated, len(partitions)]
         for part in partitions:
             arguments += part
@@ -57,6 +57,10 @@ class Library:
         arguments.append(len(changes))
         for change in changes:
             arguments += [len(change), *change]
+        arguments.append(len(refused))
+        for lane, *entry in refused:
+            arguments += [lane, len(entry), *entry]
+        arguments.append(repeats)
         if packed is None:
             packed = b"".join(who.ljust(16, b"_") + struct.pack(">qq", occurred, kafka) for who, occurred, kafka in visits)
         return self.call("commit", *arguments, packed, topic, visit_partitions)
@@ -102,6 +106,7 @@ def rich(position=0, lane_bytes=0, n=1):
                    "units:by-day": {f"2020-01-01:{field}": value for field, value in units.items()},
                    "pilots": {"m/d": 1}, "pilots:by-day": {"2020-01-01:m/d": 1}, "dead-letters": {"conflict": 1}},
         "changes": [("type", "unit-merger", "n", n)],
+        "refused": [(9, "agency", "a", "reason", "conflict", "n", n)], "repeats": b"i" * 16 + struct.pack(">qq", 0, n),
         "visits": [(b"v%d" % n, NOON, NOON)], "topic": "t", "visit_partitions": 2,
     }
 
@@ -191,7 +196,7 @@ def test_percent_is_that_of_exact_integers(library):
     for reduction, baseline in pairs:
         pipe.hset(library.key("totals"), mapping={"headcount_baseline": baseline, "headcount_current": baseline - reduction})
         pipe.execute_command("FCALL", f"citytotals_commit_{library.id}", 1, library.key("totals"), library.epoch, "", 0, 0, 1,
-                             "totals", 1, "dead_letters", 1, 0, "", "t", 0)
+                             "totals", 1, "dead_letters", 1, 0, 0, "", "", "t", 0)
         pipe.hget(library.key("totals"), "reduction_percent")
     answers = pipe.execute()[2::3]
     wrong = [(pair, answer) for pair, answer in zip(pairs, answers) if answer.decode() != percent(*pair)]
@@ -294,17 +299,39 @@ def test_skip_records_the_gap_and_keeps_the_newest_time(library):
     assert (to, why) == ("40", "kept for a time") and abs(int(when) - time.time()) < 3600
 
 
+def test_refused_records_and_repeats_are_kept_to_a_bound(library):
+    library.new_city()
+    record = lambda n: b"i" * 16 + struct.pack(">qq", 0, n)
+    for n in range(4):
+        refused = [(lane, "agency", f"a{lane}", "n", n * 700 + i) for i in range(700) for lane in (9, 63)]
+        library.commit([("t/0", n, n + 1, "")], refused=refused, repeats=b"".join(record(n * 3000 + i) for i in range(3000)))
+    for lane in (9, 63):
+        entries = library.client.xrevrange(library.key(f"refused:{lane}"))
+        assert 1000 <= len(entries) <= 1100
+        assert [int(entry[b"n"]) for _, entry in entries] == [*range(2799, 2799 - len(entries), -1)]
+        assert {entry[b"agency"] for _, entry in entries} == {b"a%d" % lane} and entries[0][0].startswith(b"4-")
+    kept = library.client.get(library.key("repeats"))
+    assert kept[-32:] == record(11999) and 4096 * 32 <= len(kept) < 8192 * 32 and len(kept) % 32 == 0
+    assert kept == b"".join(record(n) for n in range(12000 - len(kept) // 32, 12000))
+
+
+def test_repeats_alone_are_no_new_version(library):
+    library.new_city()
+    library.commit(**rich())
+    assert library.commit([("t/0", 1, 2, "")], repeats=b"r" * 32) == [b"OK", b"1", b"0"]
+
+
 # --- whatever fails, fails before it writes ---
 
 KEYS = ("meta", "offsets", "last", "seen:7", "totals", "headcount:baseline", "headcount:current", "headcount:by-day", "units",
-        "units:by-day", "pilots", "pilots:by-day", "dead-letters", "changes", "visits:by-day", f"visitors:{TODAY}")
+        "units:by-day", "pilots", "pilots:by-day", "dead-letters", "changes", "refused:9", "repeats", "visits:by-day", f"visitors:{TODAY}")
 
 
 @pytest.mark.parametrize("suffix", KEYS)
 def test_key_of_another_type(library, suffix):
     for fill in ("RPUSH", "SADD", "HSET", "SET"):
-        hash_key = suffix not in ("seen:7", "changes") and not suffix.startswith("visitors:")
-        if (fill == "HSET" and hash_key) or (fill == "SET" and suffix == "seen:7"):
+        hash_key = suffix not in ("seen:7", "changes", "refused:9", "repeats") and not suffix.startswith("visitors:")
+        if (fill == "HSET" and hash_key) or (fill == "SET" and suffix in ("seen:7", "repeats")):
             continue
         library.new_city()
         library.commit(**rich())
@@ -371,7 +398,10 @@ def test_counters_stay_within_their_bounds(library):
     {"hashes": {"totals": {"events": "many"}}}, {"hashes": {"totals": {"events": "nan"}}}, {"hashes": {"totals": {"events": "inf"}}},
     {"hashes": {"totals": {"events": "0.5"}}}, {"partitions": [("t/0", 1, "far", "")]}, {"partitions": [("t/0", 1, "-1", "")]},
     {"changes": [("alone",)]}, {"changes": [()]}, {"changes": [("f", "v") * 4001]}, {"packed": b"short"},
-], ids=["words", "nan", "inf", "half", "far", "negative-position", "odd-change", "empty-change", "long-change", "packed"])
+    {"refused": [(9, "alone")]}, {"refused": [(9,)]}, {"refused": [(9, *("f", "v") * 51)]}, {"repeats": b"short"},
+    {"repeats": b"r" * 32 * 4097},
+], ids=["words", "nan", "inf", "half", "far", "negative-position", "odd-change", "empty-change", "long-change", "packed",
+        "odd-refusal", "empty-refusal", "long-refusal", "short-repeat", "too-many-repeats"])
 def test_arguments_that_make_no_sense(library, change):
     library.new_city()
     library.commit(**rich())
@@ -405,6 +435,8 @@ def test_the_version_went_back_behind_the_changes(library):
         lost()
         library.refuses(lambda: library.commit(**rich(2, 48, 3)), "changes has seen version 2")
     library.client.delete(library.key("changes"))
+    library.refuses(lambda: library.commit(**rich(2, 48, 3)), "refused:9 has seen version 2")
+    library.client.delete(library.key("refused:9"))
     assert library.commit(**rich(2, 48, 3)) == [b"OK", b"1", b"0"]
 
 
@@ -434,7 +466,7 @@ def test_a_state_that_has_folded_only_positions_is_opened(library):
     assert library.call("open", "e2", "cluster", "") == [b"e1", b"cluster"]
 
 
-@pytest.mark.parametrize("command", ["hset", "hdel", "append", "xadd", "zadd", "unlink"])
+@pytest.mark.parametrize("command", ["hset", "hdel", "append", "set", "getrange", "xadd", "zadd", "unlink"])
 def test_a_user_who_may_not_do_all_does_nothing(library, redis, command):
     library.new_city()
     library.commit(**rich())

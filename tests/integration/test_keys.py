@@ -58,6 +58,7 @@ def rich_story(city, registry):
         city.given_events(e.merger(f"b-{category}", "so-noi-vu", category, "baseline", 0, 20), e.merger(
             f"m-{category}", "so-noi-vu", category, "merger", 9, 3, pilot_model="m", district="hong-bang"))
     city.given_value("headcount-change", b"poison", None, 0)
+    city.given_events(baseline, {**baseline, "delta": 7})
     city.given_value("headcount-change", e.confluent(e.headcount("by-id", "hong-bang", 1), 7), None, 0)
     flushed(city.producer)
     flags = ["--schema-registry", registry.url] if takes_a_registry() else []

@@ -46,6 +46,11 @@ def digest(city):
         if suffix.startswith("seen:"):
             lane = client.get(key)
             found[suffix] = sorted(lane[at:at + 24] for at in range(0, len(lane), 24))
+        elif suffix == "repeats":
+            repeats = client.get(key)
+            found[suffix] = sorted(repeats[at:at + 16] for at in range(0, len(repeats), 32))
+        elif kind == "stream":
+            found[suffix] = sorted(sorted(entry.items()) for _, entry in client.xrange(key))
         elif kind == "zset":
             found[suffix] = sorted(client.zrange(key, 0, -1, withscores=True))
         else:

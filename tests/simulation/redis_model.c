@@ -241,6 +241,11 @@ void redis_model_commit(struct redis_model *redis, const struct arguments *argum
     }
     for (int64_t changes = take_number(&reader); changes > 0; changes--)
         reader.at += (int)take_number(&reader);
+    for (int64_t refused = take_number(&reader); refused > 0; refused--) {
+        take(&reader); /* the lane */
+        reader.at += (int)take_number(&reader);
+    }
+    take(&reader); /* repeats */
     add_visits(redis, take(&reader));
     take(&reader);
     take(&reader);

@@ -265,6 +265,63 @@ static void test_repeat_and_conflict_within_a_window(void **state)
     }
 }
 
+/* Field after field of the refused record that begins at `at` with its lane; returns where the next begins. */
+static int expect_refused(const struct arguments *arguments, int at, const char *agency, const char *const *pairs, int count)
+{
+    char lane[16], size[16];
+    snprintf(lane, sizeof lane, "%u", lane_of_agency(slice_of(agency)));
+    snprintf(size, sizeof size, "%d", count);
+    expect_argument(arguments, at, lane);
+    expect_argument(arguments, at + 1, size);
+    for (int i = 0; i < count; i++)
+        expect_argument(arguments, at + 2 + i, pairs[i]);
+    return at + 2 + count;
+}
+
+#define CONFLICT "another event with this type, agency and event id was counted before, with another meaning"
+
+static void test_refused_records_and_repeats_are_told_to_their_senders(void **state)
+{
+    struct scene *scene = *state;
+    given_event(scene, 0, "hong-bang", 1, 5);
+    given_event(scene, 1, "hong-bang", 1, 5); /* repeat */
+    given_event(scene, 0, "hong-bang", 1, 6); /* conflict */
+    given_event(scene, 1, "kien-an", 2, 0);   /* breaks a rule */
+    struct source_record *poison = add_record(scene, 0, RECORD_MESSAGE);
+    poison->value = slice_of("hello"); /* only its key says whose it is */
+    poison->key = slice_of("duong-kinh");
+    add_record(scene, 0, RECORD_MESSAGE)->key = slice_of("Nobody's"); /* and here nothing does */
+    given_event(scene, 1, "hong-bang", 1, 5); /* repeat */
+    decoded(scene);
+    summed(scene);
+    struct arguments arguments = arguments_of(scene);
+    /* At the end stand the refused, the repeats, page visits, their topic, its partitions. */
+    int at = find_argument(&arguments, CONFLICT) - 14; /* the count before the first, whose sixth pair this is */
+    expect_argument(&arguments, at++, "3");
+    static const char *const conflict[] = {
+        "type", "headcount-change", "agency", "hong-bang", "event_id", "00000001-0000-0000-0000-000000000000", "source", "hong-bang",
+        "reason", "conflict", "detail", CONFLICT, "at", "haiphong.headcount-changes/0", "offset", "1", "acknowledged_at", "2020-09-13T12:26:40.000Z"};
+    at = expect_refused(&arguments, at, "hong-bang", conflict, 18);
+    static const char *const rule[] = {
+        "type", "headcount-change", "agency", "kien-an", "event_id", "00000002-0000-0000-0000-000000000000", "source", "kien-an",
+        "reason", "rule_violation", "detail", "delta is 0; allowed: 1 to 1,000,000 either way, not 0", "at",
+        "haiphong.headcount-changes/1", "offset", "1", "acknowledged_at", "2020-09-13T12:26:40.000Z"};
+    at = expect_refused(&arguments, at, "kien-an", rule, 18);
+    static const char *const poisoned[] = {
+        "type", "headcount-change", "agency", "duong-kinh", "reason", "bad_framing", "detail",
+        "neither C3 01 and a fingerprint nor 00 and a schema id at byte 0", "at", "haiphong.headcount-changes/0", "offset", "2",
+        "acknowledged_at", "1970-01-19T12:26:40.000Z"};
+    at = expect_refused(&arguments, at, "duong-kinh", poisoned, 14);
+    static const uint8_t places[2][16] = {{0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2}};
+    assert_int_equal(arguments.sizes[at], 2 * REPEAT_RECORD_SIZE);
+    for (int i = 0; i < 2; i++) {
+        const char *record = arguments.values[at] + i * REPEAT_RECORD_SIZE;
+        assert_memory_equal(record, scene->batch->items[0].identity.bytes, 16);
+        assert_memory_equal(record + 16, places[i], 16);
+    }
+    assert_int_equal(at + 4, arguments.count);
+}
+
 static void test_repeat_and_conflict_against_the_lanes(void **state)
 {
     struct scene *scene = *state;
@@ -343,6 +400,7 @@ int main(void)
         STORY(markers_are_passed_and_gaps_counted),
         STORY(commit_names_every_partition_once_with_its_last_record),
         STORY(repeat_and_conflict_within_a_window),
+        STORY(refused_records_and_repeats_are_told_to_their_senders),
         STORY(repeat_and_conflict_against_the_lanes),
         STORY(lookalikes_are_told_apart_by_the_whole_record),
         STORY(window_is_cut_where_its_lanes_are_too_many),
