@@ -1,5 +1,5 @@
-/* One table of settings: flags, environment and file become the fields of an options struct. */
-#include "base/settings.h"
+/* One table of settings: values, and files of them, become the fields of an options struct. */
+#include "base/settings_internal.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -8,16 +8,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 
 enum { VALUE_MOST = 4096 };
-
-struct settings {
-    char **texts; /* owned copies of values */
-    size_t text_count;
-    const char ***lists;
-    size_t list_count;
-};
 
 static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
@@ -43,7 +35,7 @@ const struct setting common_settings[] = {
 };
 #undef AT
 
-static const struct setting *setting_at(const struct command *command, size_t index)
+const struct setting *setting_at(const struct command *command, size_t index)
 {
     for (size_t t = 0; command->tables[t]; t++)
         for (const struct setting *setting = command->tables[t]; setting->name; setting++)
@@ -52,8 +44,7 @@ static const struct setting *setting_at(const struct command *command, size_t in
     return NULL;
 }
 
-/* The setting of a name; *ret_from_file when it is the `-file` form of a secret. */
-static const struct setting *setting_named(const struct command *command, struct slice name, bool *ret_from_file)
+const struct setting *setting_named(const struct command *command, struct slice name, bool *ret_from_file)
 {
     const struct setting *setting;
     for (size_t i = 0; (setting = setting_at(command, i)); i++) {
@@ -230,8 +221,8 @@ static int read_secret(const char *path, char value[VALUE_MOST + 2], struct erro
     return 0;
 }
 
-static int set_from(struct settings *settings, const struct setting *setting, bool from_file, void *options,
-                    const char *value, const char *origin, bool split, struct error *error)
+int setting_set(struct settings *settings, const struct setting *setting, bool from_file, void *options, const char *value,
+                const char *origin, bool split, struct error *error)
 {
     char secret[VALUE_MOST + 2];
     if (from_file) {
@@ -243,8 +234,16 @@ static int set_from(struct settings *settings, const struct setting *setting, bo
     return set_value(settings, setting, options, value, origin, split, error);
 }
 
-static int parse_file(const struct command *command, const char *path, struct settings *settings, void *options,
-                      struct error *error)
+static int unknown(const struct command *command, const char *name, const char *origin, struct error *error)
+{
+    if (!command->name)
+        return error_set(error, ERROR_CONFIG, "%s: unknown setting \"%s\"", origin, name);
+    return error_set(error, ERROR_CONFIG, "%s: unknown setting \"%s\"; %s %s --help lists the known ones", origin, name,
+                     command->program, command->name);
+}
+
+int settings_read(struct settings *settings, const struct command *command, const char *path, void *options,
+                  struct error *error)
 {
     FILE *file = fopen(path, "re");
     if (!file)
@@ -276,138 +275,42 @@ static int parse_file(const struct command *command, const char *path, struct se
         const struct setting *setting = setting_named(command, (struct slice){name, (size_t)(equals - name)}, &from_file);
         *equals = '\0';
         if (!setting || strcmp(name, "config") == 0)
-            result = error_set(error, ERROR_CONFIG, "%s: unknown setting \"%s\"; %s %s --help lists the known ones", origin,
-                               name, command->program, command->name);
+            result = unknown(command, name, origin, error);
         else
-            result = set_from(settings, setting, from_file, options, value, origin, false, error);
+            result = setting_set(settings, setting, from_file, options, value, origin, false, error);
     }
     fclose(file);
     return result;
 }
 
-static void environment_name(const struct setting *setting, bool from_file, char *name, size_t size)
-{
-    snprintf(name, size, "CITYTOTALS_%s%s", setting->name, from_file ? "_FILE" : "");
-    for (char *at = name; *at; at++)
-        *at = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
-}
-
-/* Lists start over at each level, so that a flag replaces what the file says. */
-static void clear_list(const struct setting *setting, void *options)
-{
-    if (setting->kind == SETTING_LIST)
-        ((struct setting_list *)(void *)((char *)options + setting->offset))->count = 0;
-}
-
-static int parse_environment(const struct command *command, struct settings *settings, void *options, struct error *error)
+int settings_begin(const struct command *command, void *options, struct settings **ret_settings, struct error *error)
 {
     const struct setting *setting;
-    for (size_t i = 0; (setting = setting_at(command, i)); i++) {
-        for (int from_file = setting->secret; from_file >= 0; from_file--) {
-            char name[128];
-            environment_name(setting, from_file, name, sizeof name);
-            const char *value = getenv(name);
-            if (!value || !*value)
-                continue;
-            clear_list(setting, options);
-            int result = set_from(settings, setting, from_file, options, value, name, true, error);
-            if (result < 0)
-                return result;
-        }
-    }
-    return 0;
-}
-
-/* One pass over the arguments. `only` limits it to one setting (the config file's name is needed first). */
-static int parse_arguments(const struct command *command, int argc, char **argv, const char *only, struct settings *settings,
-                           void *options, char **operands, int *operand_count, bool *ret_help, struct error *error)
-{
-    bool plain = false;
-    *operand_count = 0;
-    if (!only) {
-        const struct setting *setting;
-        for (size_t i = 0; (setting = setting_at(command, i)); i++) {
-            /* only lists that a flag names start over */
-            for (int a = 2; setting->kind == SETTING_LIST && a < argc; a++)
-                if ((argv[a][0] == '-' && argv[a][1] == setting->letter && setting->letter) ||
-                    (strncmp(argv[a], "--", 2) == 0 && strncmp(argv[a] + 2, setting->name, strlen(setting->name)) == 0))
-                    clear_list(setting, options);
-        }
-    }
-    for (int i = 2; i < argc; i++) {
-        const char *argument = argv[i], *value = NULL;
-        if (plain || argument[0] != '-' || argument[1] == '\0') {
-            operands[(*operand_count)++] = argv[i];
-            continue;
-        }
-        if (strcmp(argument, "--") == 0) {
-            plain = true;
-            continue;
-        }
-        if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
-            *ret_help = true;
-            continue;
-        }
-        const struct setting *setting = NULL;
-        bool from_file = false;
-        if (argument[1] == '-') {
-            const char *equals = strchr(argument, '=');
-            size_t size = equals ? (size_t)(equals - argument) - 2 : strlen(argument) - 2;
-            setting = setting_named(command, (struct slice){argument + 2, size}, &from_file);
-            value = equals ? equals + 1 : NULL;
-        } else {
-            for (size_t s = 0; (setting = setting_at(command, s)) && setting->letter != argument[1]; s++)
-                ;
-            value = argument[2] ? argument + 2 : NULL;
-        }
-        if (!setting)
-            return error_set(error, ERROR_USAGE, "unknown option %.*s; %s %s --help lists the known ones",
-                             (int)strcspn(argument, "="), argument, command->program, command->name);
-        if (setting->kind == SETTING_FLAG) {
-            value = value ? value : "true";
-        } else if (!value) {
-            if (++i >= argc)
-                return error_set(error, ERROR_USAGE, "option %s needs a value (%s)", argument, setting->placeholder);
-            value = argv[i];
-        }
-        if (only && strcmp(setting->name, only) != 0)
-            continue;
-        char origin[160];
-        snprintf(origin, sizeof origin, "option --%s%s", setting->name, from_file ? "-file" : "");
-        int result = set_from(settings, setting, from_file, options, value, origin, false, error);
-        if (result < 0)
-            return result;
-    }
-    return 0;
-}
-
-static void print_help(const struct command *command)
-{
-    printf("Usage: %s %s [OPTION…]%s%s\n\n%s\n\nOptions:\n", command->program, command->name, command->operands ? " " : "",
-           command->operands ? command->operands : "", command->summary);
-    const struct setting *setting;
-    for (size_t i = 0; (setting = setting_at(command, i)); i++) {
-        char left[128];
-        snprintf(left, sizeof left, "%s%c%s--%s%s%s", "  ", setting->letter ? '-' : ' ',
-                 setting->letter ? (char[]){setting->letter, ',', ' ', 0} : "   ", setting->name,
-                 setting->kind == SETTING_FLAG ? "" : " ", setting->kind == SETTING_FLAG ? "" : setting->placeholder);
-        printf("%s\n        %s", left, setting->help);
-        if (setting->kind == SETTING_CHOICE) {
-            printf(" One of");
-            for (int c = 0; setting->choices[c]; c++)
-                printf("%s %s", c ? "," : ":", setting->choices[c]);
-            printf(".");
-        }
+    int result = 0;
+    struct settings *settings = calloc(1, sizeof *settings);
+    if (!settings)
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    for (size_t i = 0; result >= 0 && (setting = setting_at(command, i)); i++) {
+        if (setting->kind == SETTING_DATE)
+            *(int32_t *)(void *)((char *)options + setting->offset) = INT32_MIN;
         if (setting->default_text)
-            printf(" Default: %s.", setting->default_text);
-        printf("\n");
+            result = setting_set(settings, setting, false, options, setting->default_text, "default", false, error);
     }
-    printf("      --help\n        Print this.\n      --version\n        Print the version.\n\n"
-           "Every option may also be given as CITYTOTALS_<OPTION> in the environment or as a line `option = value` in\n"
-           "the --config file; an option wins over the environment, and that over the file. Of a secret, --<OPTION>-file\n"
-           "and CITYTOTALS_<OPTION>_FILE name a file that holds it.\n");
-    if (command->notes)
-        printf("\n%s\n", command->notes);
+    if (result < 0) {
+        settings_free(settings);
+        return result;
+    }
+    *ret_settings = settings;
+    return 0;
+}
+
+int settings_set(struct settings *settings, const struct command *command, const char *name, const char *value, void *options,
+                 struct error *error)
+{
+    bool from_file;
+    const struct setting *setting = setting_named(command, slice_of(name), &from_file);
+    return setting ? setting_set(settings, setting, from_file, options, value, "option", false, error)
+                   : unknown(command, name, "option", error);
 }
 
 static bool city_ok(const char *city)
@@ -422,70 +325,15 @@ static bool is_unset(const struct setting *setting, const void *field)
     return setting->kind == SETTING_DATE ? *(const int32_t *)field == INT32_MIN : !*(const char *const *)field;
 }
 
-static int parse_all(const struct command *command, int argc, char **argv, struct settings *settings, void *options,
-                     char **operands, int *operand_count, bool *ret_help, struct error *error)
+int settings_check(const struct command *command, const void *options, struct error *error)
 {
     const struct setting *setting;
-    int result;
-    for (size_t i = 0; (setting = setting_at(command, i)); i++) {
-        if (setting->kind == SETTING_DATE)
-            *(int32_t *)(void *)((char *)options + setting->offset) = INT32_MIN;
-        if (setting->default_text &&
-            (result = set_value(settings, setting, options, setting->default_text, "default", false, error)) < 0)
-            return result;
-    }
-    struct common_options *common = options;
-    if ((result = parse_arguments(command, argc, argv, "config", settings, options, operands, operand_count, ret_help,
-                                  error)) < 0)
-        return result;
-    if (*ret_help)
-        return 0;
-    const char *file = common->config ? common->config : getenv("CITYTOTALS_CONFIG");
-    if (file && *file && (result = parse_file(command, file, settings, options, error)) < 0)
-        return result;
-    if ((result = parse_environment(command, settings, options, error)) < 0 ||
-        (result = parse_arguments(command, argc, argv, NULL, settings, options, operands, operand_count, ret_help, error)) < 0)
-        return result;
-    if (*operand_count > 0 && !command->operands)
-        return error_set(error, ERROR_USAGE, "unexpected argument \"%s\"; %s %s takes none", operands[0], command->program,
-                         command->name);
+    const struct common_options *common = options;
     if (common->city && !city_ok(common->city))
         return error_set(error, ERROR_USAGE, "city is \"%s\"; allowed: 1 to 32 of a-z, 0-9 and -", common->city);
     for (size_t i = 0; (setting = setting_at(command, i)); i++)
-        if (setting->required && is_unset(setting, (char *)options + setting->offset))
+        if (setting->required && is_unset(setting, (const char *)options + setting->offset))
             return error_set(error, ERROR_USAGE, "--%s %s is required", setting->name, setting->placeholder);
-    return 0;
-}
-
-int settings_parse(const struct command *command, int argc, char **argv, void *options, struct settings **ret_settings,
-                   char ***ret_operands, int *ret_operand_count, bool *ret_done, struct error *error)
-{
-    struct settings *settings = calloc(1, sizeof *settings);
-    char **operands = calloc((size_t)argc + 1, sizeof *operands);
-    bool help = false;
-    int count = 0, result;
-    *ret_done = false;
-    if (!settings || !operands)
-        result = error_set(error, ERROR_MEMORY, "out of memory");
-    else
-        result = parse_all(command, argc, argv, settings, options, operands, &count, &help, error);
-    if (result < 0) {
-        free(operands);
-        settings_free(settings);
-        return result;
-    }
-    if (help)
-        print_help(command);
-    /* Freed with the settings, as the other texts are. */
-    const char ***lists = realloc(settings->lists, (settings->list_count + 1) * sizeof *lists);
-    if (lists) {
-        settings->lists = lists;
-        settings->lists[settings->list_count++] = (const char **)(void *)operands;
-    }
-    *ret_done = help;
-    *ret_settings = settings;
-    *ret_operands = operands;
-    *ret_operand_count = count;
     return 0;
 }
 

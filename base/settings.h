@@ -44,7 +44,7 @@ struct setting {
 
 struct command {
     const char *program;  /* "citytotals-consumer" */
-    const char *name;     /* "run" */
+    const char *name;     /* "run"; NULL of a library */
     const char *summary;  /* one sentence */
     const char *operands; /* "[FILE…]" or NULL when it takes none */
     const struct setting *const *tables; /* NULL-terminated list of tables, each ended by a setting without a name */
@@ -60,6 +60,14 @@ struct settings; /* owns every text that the options point to */
 int settings_parse(const struct command *command, int argc, char **argv, void *options, struct settings **ret_settings,
                    char ***ret_operands, int *ret_operand_count, bool *ret_done, struct error *error);
 struct settings *settings_free(struct settings *settings); /* NULL */
+
+/* The same without a command line and an environment, step by step: the defaults, a setting by name, a file of them, and at
+ * the end what must be there. */
+int settings_begin(const struct command *command, void *options, struct settings **ret_settings, struct error *error);
+int settings_set(struct settings *settings, const struct command *command, const char *name, const char *value, void *options,
+                 struct error *error);
+int settings_read(struct settings *settings, const struct command *command, const char *path, void *options, struct error *error);
+int settings_check(const struct command *command, const void *options, struct error *error);
 
 /* The flags every command has. Embed `struct common_options common` as the first member of the options struct. */
 struct common_options {
