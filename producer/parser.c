@@ -54,6 +54,22 @@ bool parser_csv(struct parser *parser, const struct csv_header *header, struct s
            event_from_fields(parser, defaults, defaults->csv_type, ret_event, ret_problems);
 }
 
+bool parser_fields(struct parser *parser, const struct fields *fields, const struct parser_defaults *defaults, struct event *ret_event,
+                   struct problems *ret_problems)
+{
+    ret_problems->count = 0;
+    arena_reset(&parser->arena);
+    /* The lists' texts are put in normal form where they stand: in a copy. */
+    for (int list = 0; list < 2; list++) {
+        const struct unit *from = list ? fields->units->resulting : fields->units->merged;
+        size_t count = fields->counts[list] < UNIT_LIST_MOST ? fields->counts[list] : UNIT_LIST_MOST;
+        memcpy(list ? parser->units.resulting : parser->units.merged, from, count * sizeof *from);
+    }
+    parser->fields = *fields;
+    parser->fields.units = &parser->units;
+    return event_from_fields(parser, defaults, -1, ret_event, ret_problems);
+}
+
 const struct space *parser_space(struct parser *parser, const struct event *event)
 {
     return spaces_get(&parser->spaces, event->type, event->source, event->agency);

@@ -1,4 +1,4 @@
-/* One line of JSON, or one CSV record, becomes one event, or a list of what is wrong with it. The one way from foreign text
+/* One line of JSON, one CSV record, or values as they are become one event, or a list of what is wrong with it. The one way from foreign text
  * to an event: files, the gateway and the library go through here. Pure: opens nothing, reads no clock. */
 #ifndef CITYTOTALS_PRODUCER_PARSER_H
 #define CITYTOTALS_PRODUCER_PARSER_H
@@ -38,6 +38,10 @@ bool parser_json(struct parser *parser, struct slice line, const struct parser_d
                  struct problems *ret_problems);
 bool parser_csv(struct parser *parser, const struct csv_header *header, struct slice record,
                 const struct parser_defaults *defaults, struct event *ret_event, struct problems *ret_problems);
+
+/* Values that no text holds; `fields` is copied. The texts live as long as the event is used. */
+bool parser_fields(struct parser *parser, const struct fields *fields, const struct parser_defaults *defaults, struct event *ret_event,
+                   struct problems *ret_problems);
 
 /* The id namespace and identity salt of a good event of an organisational type. Valid until the next call. */
 const struct space *parser_space(struct parser *parser, const struct event *event);

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <syslog.h>
 
 #include "base/clock.h"
 
@@ -39,6 +40,23 @@ static void on_delivery(rd_kafka_t *kafka, const rd_kafka_message_t *message, vo
     sender->options.on_delivery(sender->options.context, message->_private, &verdict);
 }
 
+static void on_log(const rd_kafka_t *kafka, int level, const char *facility, const char *text)
+{
+    (void)facility;
+    struct sender *sender = kafka ? rd_kafka_opaque(kafka) : NULL;
+    if (sender)
+        sender->options.on_log(sender->options.context, level, text);
+}
+
+/* They are told where they matter, by an event's verdict. */
+static void on_error(rd_kafka_t *kafka, int code, const char *reason, void *context)
+{
+    (void)kafka;
+    struct sender *sender = context;
+    if (code == RD_KAFKA_RESP_ERR__FATAL)
+        sender->options.on_log(sender->options.context, LOG_CRIT, reason);
+}
+
 static int make_conf(struct sender *sender, rd_kafka_conf_t **ret_conf, struct error *error)
 {
     char timeout[NUMBER_SIZE], events[NUMBER_SIZE], kib[NUMBER_SIZE], linger[NUMBER_SIZE];
@@ -69,6 +87,10 @@ static int make_conf(struct sender *sender, rd_kafka_conf_t **ret_conf, struct e
         return result;
     rd_kafka_conf_set_opaque(*ret_conf, sender);
     rd_kafka_conf_set_dr_msg_cb(*ret_conf, on_delivery);
+    if (sender->options.on_log) {
+        rd_kafka_conf_set_log_cb(*ret_conf, on_log);
+        rd_kafka_conf_set_error_cb(*ret_conf, on_error);
+    }
     return 0;
 }
 

@@ -22,6 +22,7 @@ struct sender_options {
     int64_t linger_ms;      /* how long an event may wait for others to go with it; 0 = 20 */
     int64_t ack_timeout_ms; /* an event that is not acknowledged within this is failed */
     sender_delivery_fn on_delivery;
+    void (*on_log)(void *context, int level, const char *text); /* NULL: base/log. On any thread; a syslog level */
     void *context;
 };
 
