@@ -96,6 +96,9 @@ int program_main(const char *program, const char *summary, const struct program_
 /* Write the Markdown reference of these commands to `file` (docs/configuration.md is made by this). */
 #include <stdio.h>
 void settings_document(FILE *file, const struct command *const *commands, size_t count);
+/* Write the manual page of `program`, of these commands those that are its own; and one option as such a page has it. */
+void settings_man(FILE *file, const char *program, const char *summary, const struct command *const *commands, size_t count);
+void settings_man_option(FILE *file, const struct setting *setting, bool as_flag);
 
 #define CITYTOTALS_VERSION "0.1.0"
 

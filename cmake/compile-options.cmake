@@ -1,5 +1,5 @@
 # Compiler options for every target: warnings, hardening in release, sanitizers and coverage when asked for.
-add_compile_options(-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wundef
+add_compile_options(-Wall -Wextra -Wshadow $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes> -Wpointer-arith -Wformat=2 -Wundef
                     -Wcast-qual -Wwrite-strings -Wvla -fno-common
                     -Wno-format-truncation) # texts are cut at their bounds on purpose
 if(CITYTOTALS_WERROR)
@@ -11,9 +11,8 @@ if(CITYTOTALS_SANITIZE)
   add_compile_options(-fsanitize=${CITYTOTALS_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${CITYTOTALS_SANITIZE})
 elseif(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
-  set(CMAKE_POSITION_INDEPENDENT_CODE ON)
   add_compile_options(-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection)
-  add_link_options(-pie -Wl,-z,relro,-z,now,-z,noexecstack)
+  add_link_options($<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie> -Wl,-z,relro,-z,now,-z,noexecstack)
 endif()
 if(CITYTOTALS_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link) # every library tells libFuzzer where it has been

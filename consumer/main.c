@@ -11,5 +11,5 @@ int main(int argc, char **argv)
         {&consumer_command_run, consumer_run}, {&consumer_command_verify, consumer_verify},
         {&consumer_command_rebuild, consumer_rebuild},
         {&consumer_command_dead_letters, consumer_dead_letters}, {0}};
-    return program_main("citytotals-consumer", "Folds the city's event log into live totals in Redis.", commands, argc, argv);
+    return program_main("citytotals-consumer", consumer_summary, commands, argc, argv);
 }

@@ -1,6 +1,8 @@
 /* The settings table of the consumer's commands: it makes the parser, --help and docs/configuration.md. */
 #include "consumer/settings.h"
 
+const char consumer_summary[] = "Folds the city's event log into live totals in Redis.";
+
 #define AT(field) offsetof(struct run_options, field)
 
 static const struct setting run_settings[] = {

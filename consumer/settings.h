@@ -52,4 +52,6 @@ struct dead_letters_options {
 };
 extern const struct command consumer_command_dead_letters;
 
+extern const char consumer_summary[]; /* of the program */
+
 #endif

@@ -13,5 +13,5 @@ int main(int argc, char **argv)
                                                         {&producer_command_reverse, producer_reverse},
                                                         {&producer_command_schemas, producer_schemas},
                                                         {&producer_command_token, producer_token}, {0}};
-    return program_main("citytotals-producer", "Sends agencies' events to the city's topics in Kafka.", commands, argc, argv);
+    return program_main("citytotals-producer", producer_summary, commands, argc, argv);
 }

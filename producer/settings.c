@@ -1,6 +1,8 @@
 /* The settings table of the producer's commands: it makes the parser, --help and docs/configuration.md. */
 #include "producer/settings.h"
 
+const char producer_summary[] = "Sends agencies' events to the city's topics in Kafka.";
+
 #define AT(field) offsetof(struct send_options, field)
 
 static const char *const formats[] = {"auto", "ndjson", "csv", NULL};

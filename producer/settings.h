@@ -71,4 +71,6 @@ struct token_options {
 };
 extern const struct command producer_command_token;
 
+extern const char producer_summary[]; /* of the program */
+
 #endif

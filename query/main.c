@@ -11,5 +11,5 @@ int main(int argc, char **argv)
     static const struct program_command commands[] = {{&query_command_print, query_print}, {&query_command_report, query_report},
                                                        {&query_command_serve, query_serve},
                                                        {&query_command_changes, query_changes}, {&query_command_explain, query_explain}, {0}};
-    return program_main("citytotals-query", "Shows the city's live totals.", commands, argc, argv);
+    return program_main("citytotals-query", query_summary, commands, argc, argv);
 }

@@ -1,6 +1,8 @@
 /* The settings table of the query's commands: it makes the parser, --help and docs/configuration.md. */
 #include "query/settings.h"
 
+const char query_summary[] = "Shows the city's live totals.";
+
 #define AT(field) offsetof(struct print_options, field)
 
 static const char *const formats[] = {"text", "json", NULL};

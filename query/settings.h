@@ -50,4 +50,6 @@ struct trace_options {
 };
 extern const struct command query_command_changes, query_command_explain;
 
+extern const char query_summary[]; /* of the program */
+
 #endif

@@ -7,7 +7,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # A folder may include its own headers and those of the folders named here.
 MAY = {"base": set(), "schemas": {"base"}, "producer": {"base", "schemas"}, "consumer": {"base", "schemas"},
-       "query": {"base", "schemas"}}
+       "query": {"base", "schemas"}, "library": {"base", "schemas", "producer"}}
 # A library's headers are included only where it is driven.
 DRIVERS = {"librdkafka/": r"base/kafka\w*\.[ch]|consumer/(source|letters)\w*\.[ch]|producer/\w+\.[ch]|query/\w+\.[ch]",
            "hiredis/": r"base/redis\.[ch]|consumer/store\w*\.[ch]|query/snapshot\w*\.[ch]|producer/\w+\.[ch]",
