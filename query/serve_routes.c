@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "query/accept.h"
 #include "query/query_metrics.h"
 #include "query/report.h"
 #include "query/serve_state.h"
@@ -40,49 +41,20 @@ static struct view *view_or_refuse(struct serve *serve, struct http_request *req
     return view;
 }
 
-/* How much a media type is wanted: its q, or that of what stands for it; -1 when it is not named. In thousandths. */
-static int wanted(const char *accept, const char *type)
-{
-    for (const char *at = accept; at && *at; at = strchr(at, ',')) {
-        at += strspn(at, ", \t");
-        size_t size = strcspn(at, ",; \t");
-        if (size != strlen(type) || strncasecmp(at, type, size) != 0)
-            continue;
-        const char *end = strchr(at, ','), *q = strstr(at, "q=");
-        return q && (!end || q < end) ? (int)(strtod(q + 2, NULL) * 1000) : 1000;
-    }
-    return -1;
-}
-
-/* The same for a language, which stands for its regions too ("en" for "en-GB"): the highest of them. */
-static int language_wanted(const char *accept, const char *language)
-{
-    int most = -1;
-    for (const char *at = accept; at; at = strchr(at, ',')) {
-        at += strspn(at, ", \t");
-        if (strncasecmp(at, language, strlen(language)) == 0 && strchr("-;, \t", at[strlen(language)])) {
-            const char *end = strchr(at, ','), *q = strstr(at, "q=");
-            int here = q && (!end || q < end) ? (int)(strtod(q + 2, NULL) * 1000) : 1000;
-            most = here > most ? here : most;
-        }
-    }
-    return most > 0 ? most : -1;
-}
-
 static bool wants_csv(const struct http_request *request)
 {
     size_t size = strlen(request->path);
     if (size > 4 && strcmp(request->path + size - 4, ".csv") == 0)
         return true;
     const char *accept = http_header(request, "Accept");
-    int csv = accept ? wanted(accept, "text/csv") : -1;
+    int csv = accept ? accept_wanted(accept, "text/csv") : -1;
     if (csv <= 0)
         return false;
-    int json = wanted(accept, "application/json");
+    int json = accept_wanted(accept, "application/json");
     if (json < 0)
-        json = wanted(accept, "application/*");
+        json = accept_wanted(accept, "application/*");
     if (json < 0)
-        json = wanted(accept, "*/*");
+        json = accept_wanted(accept, "*/*");
     return csv > json;
 }
 
@@ -408,7 +380,7 @@ static void get_definitions(struct http_request *request, void *context)
 static bool take_language(struct http_request *request, int *ret_language)
 {
     const char *accept = http_header(request, "Accept-Language");
-    int vi = accept ? language_wanted(accept, "vi") : -1, en = accept ? language_wanted(accept, "en") : -1;
+    int vi = accept ? accept_language_wanted(accept, "vi") : -1, en = accept ? accept_language_wanted(accept, "en") : -1;
     return take_word(request, "lang", language_word, LANGUAGES, en > vi ? LANGUAGE_EN : LANGUAGE_VI, ret_language);
 }
 

@@ -1,16 +1,24 @@
 /* Views: the documents that every client gets, made once for each state. */
 #include "query/view.h"
 
+#include <brotli/encode.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
 #include <zlib.h>
 
+#include "query/accept.h"
 #include "query/page.h"
 #include "query/web.h"
 
-enum { GZIP_LEAST = 512, GZIP_WINDOW = 15 + 16, GZIP_LEVEL = 5 };
+enum {
+    PACKED_LEAST = 512,
+    GZIP_WINDOW = 15 + 16,
+    GZIP_LEVEL = 5,
+    BROTLI_LEVEL = 5,        /* of what is made for each state */
+    BROTLI_LEVEL_STATIC = 10 /* of what is made once */
+};
 
 #define LIVE "public, max-age=1"
 /* The page takes everything from here and runs nothing that stands in it. */
@@ -34,23 +42,32 @@ struct shared_figures *shared_figures_unref(struct shared_figures *shared)
     return NULL;
 }
 
-static bool compress_body(const struct buffer *body, struct buffer *out)
+/* Nothing is written where it can't be had or saves nothing: the plain body serves as well. */
+static void pack_gzip(const struct buffer *body, struct buffer *out)
 {
     z_stream stream = {0};
     if (deflateInit2(&stream, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-        return false;
+        return;
     size_t most = deflateBound(&stream, body->size);
     char *data = malloc(most);
     stream.next_in = (Bytef *)(uintptr_t)body->data;
     stream.avail_in = (uInt)body->size;
     stream.next_out = (Bytef *)data;
     stream.avail_out = (uInt)most;
-    bool ok = data && deflate(&stream, Z_FINISH) == Z_STREAM_END;
-    if (ok)
+    if (data && deflate(&stream, Z_FINISH) == Z_STREAM_END && stream.total_out < body->size)
         buffer_append(out, data, stream.total_out);
     deflateEnd(&stream);
     free(data);
-    return ok && !buffer_failed(out);
+}
+
+static void pack_brotli(const struct buffer *body, int level, struct buffer *out)
+{
+    size_t size = BrotliEncoderMaxCompressedSize(body->size);
+    uint8_t *data = malloc(size);
+    if (data && BrotliEncoderCompress(level, BROTLI_DEFAULT_WINDOW, BROTLI_MODE_TEXT, body->size, (const uint8_t *)body->data,
+                                      &size, data) == BROTLI_TRUE && size < body->size)
+        buffer_append(out, data, size);
+    free(data);
 }
 
 static struct http_response *with_validators(struct http_response *response, const struct document *document,
@@ -69,15 +86,30 @@ static struct http_response *with_validators(struct http_response *response, con
     return stale_ms ? http_response_header(response, "X-Stale-Seconds", seconds) : response;
 }
 
-static bool document_finish(struct document *document, struct buffer *body, struct buffer *gzip,
+static struct http_response *packed_response(struct buffer *packed, const char *coding, const struct document *document,
+                                             const struct rendering *rendering, int64_t stale_ms)
+{
+    if (buffer_failed(packed) || !packed->size)
+        return NULL;
+    return with_validators(http_response_header(http_response_take(200, rendering->type, packed), "Content-Encoding", coding),
+                           document, rendering, stale_ms);
+}
+
+/* Takes the body; `gzip` may hold it packed already. */
+static bool document_finish(struct document *document, struct buffer *body, struct buffer *gzip, int brotli_level,
                             const struct rendering *rendering, int64_t stale_ms)
 {
+    struct buffer brotli = BUFFER_BOUNDED(DOCUMENT_MOST);
+    if (body->size >= PACKED_LEAST) {
+        if (!gzip->size)
+            pack_gzip(body, gzip);
+        pack_brotli(body, brotli_level, &brotli);
+    }
     document->unchanged = with_validators(http_response_new(304, NULL, "", 0), document, rendering, stale_ms);
-    if (gzip->size)
-        document->gzip = with_validators(
-            http_response_header(http_response_take(200, rendering->type, gzip), "Content-Encoding", "gzip"), document,
-            rendering, stale_ms);
+    document->gzip = packed_response(gzip, "gzip", document, rendering, stale_ms);
+    document->brotli = packed_response(&brotli, "br", document, rendering, stale_ms);
     document->plain = with_validators(http_response_take(200, rendering->type, body), document, rendering, stale_ms);
+    buffer_free(&brotli);
     if (document->plain && document->unchanged)
         return true;
     document_free(document);
@@ -104,10 +136,8 @@ bool document_make(const struct rendering *rendering, const struct totals *total
     if (ok)
         rendering->render(rendering, totals, &body);
     ok = ok && !buffer_failed(&body);
-    if (ok && body.size >= GZIP_LEAST && !compress_body(&body, &gzip))
-        buffer_reset(&gzip);
     if (ok)
-        ok = document_finish(document, &body, &gzip, rendering, stale_ms);
+        ok = document_finish(document, &body, &gzip, BROTLI_LEVEL, rendering, stale_ms);
     buffer_free(&body);
     buffer_free(&gzip);
     return ok;
@@ -121,9 +151,8 @@ bool document_make_static(struct slice body, struct slice gzip, const char *type
     buffer_slice_append(&plain, body);
     buffer_slice_append(&packed, gzip);
     set_etag(document, body.data, body.size);
-    if (!gzip.size && plain.size >= GZIP_LEAST && !compress_body(&plain, &packed))
-        buffer_reset(&packed);
-    bool ok = !buffer_failed(&plain) && document_finish(document, &plain, &packed, &(struct rendering){.type = type, .cache_control = cache_control}, 0);
+    bool ok = !buffer_failed(&plain) && document_finish(document, &plain, &packed, BROTLI_LEVEL_STATIC,
+                                                        &(struct rendering){.type = type, .cache_control = cache_control}, 0);
     buffer_free(&plain);
     buffer_free(&packed);
     return ok;
@@ -133,6 +162,7 @@ void document_free(struct document *document)
 {
     http_response_unref(document->plain);
     http_response_unref(document->gzip);
+    http_response_unref(document->brotli);
     http_response_unref(document->unchanged);
     *document = (struct document){0};
 }
@@ -146,28 +176,23 @@ static bool is_unchanged(const char *header, const char *etag)
     return strcmp(header, "*") == 0 || strstr(header, opaque);
 }
 
-/* gzip is accepted and not by q=0. */
-static bool takes_gzip(const char *header)
+/* How much a coding is wanted; "*" stands for those that are not named. */
+static int coding_wanted(const char *header, const char *coding)
 {
-    const char *found = header ? strstr(header, "gzip") : NULL;
-    if (!found)
-        return false;
-    found += 4;
-    found += strspn(found, " \t");
-    if (*found != ';')
-        return true;
-    const char *q = strstr(found, "q=");
-    const char *end = strchr(found, ',');
-    return !q || (end && q > end) || strtod(q + 2, NULL) > 0;
+    int wanted = accept_wanted(header, coding);
+    return wanted >= 0 ? wanted : accept_wanted(header, "*");
 }
 
 struct http_response *document_answer(const struct document *document, const struct http_request *request)
 {
     if (is_unchanged(http_header(request, "If-None-Match"), document->etag))
         return http_response_ref(document->unchanged);
-    if (document->gzip && takes_gzip(http_header(request, "Accept-Encoding")))
-        return http_response_ref(document->gzip);
-    return http_response_ref(document->plain);
+    const char *header = http_header(request, "Accept-Encoding");
+    int brotli = header && document->brotli ? coding_wanted(header, "br") : 0;
+    int gzip = header && document->gzip ? coding_wanted(header, "gzip") : 0;
+    if (brotli > 0 && brotli >= gzip)
+        return http_response_ref(document->brotli);
+    return http_response_ref(gzip > 0 ? document->gzip : document->plain);
 }
 
 static struct slice page_template(void)

@@ -19,7 +19,7 @@ struct shared_figures *shared_figures_unref(struct shared_figures *shared); /* N
 /* A body with its validator; each of the responses may be NULL but `plain`. */
 struct document {
     char etag[ETAG_SIZE]; /* W/"…": a hash of the body without lag, staleness and time of reading */
-    struct http_response *plain, *gzip, *unchanged;
+    struct http_response *plain, *gzip, *brotli, *unchanged;
 };
 
 struct view;
@@ -37,13 +37,13 @@ struct rendering {
     const struct definition *definition;
     int kind; /* the renderer's own */
 };
-/* False without memory, then `document` is empty. A body under 512 bytes gets no gzip. */
+/* False without memory, then `document` is empty. A body under 512 bytes is not compressed. */
 bool document_make(const struct rendering *rendering, const struct totals *totals, int64_t stale_ms, struct document *document);
 void document_free(struct document *document);
 /* A document of bytes that never change. */
 bool document_make_static(struct slice body, struct slice gzip, const char *type, const char *cache_control,
                           struct document *document);
-/* The answer to a request: 304, gzip or plain, whichever fits. Takes no reference of the document's away. */
+/* The answer to a request: 304, brotli, gzip or plain, whichever fits. Takes no reference of the document's away. */
 struct http_response *document_answer(const struct document *document, const struct http_request *request);
 
 enum view_document {

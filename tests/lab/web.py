@@ -1,4 +1,5 @@
 """citytotals-query serve under test: asked over HTTP, listened to as a stream."""
+import ctypes
 import http.client
 import json
 import socket
@@ -8,6 +9,14 @@ from tests.lab.process import BUILD, ROOT, Process
 
 QUERY = BUILD / "query" / "citytotals-query"
 AGENCIES = ROOT / "data" / "haiphong-agencies.csv"
+
+
+def unpack_brotli(data, most=1 << 24):
+    """By the library's own decoder."""
+    library = ctypes.CDLL("libbrotlidec.so.1")
+    out, size = ctypes.create_string_buffer(most), ctypes.c_size_t(most)
+    assert library.BrotliDecoderDecompress(ctypes.c_size_t(len(data)), data, ctypes.byref(size), out) == 1, "not brotli"
+    return out.raw[:size.value]
 
 
 class Answer:
