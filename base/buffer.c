@@ -45,6 +45,20 @@ void buffer_slice_append(struct buffer *buffer, struct slice slice)
     buffer_append(buffer, slice.data, slice.size);
 }
 
+void buffer_number_append(struct buffer *buffer, int64_t number)
+{
+    char text[20]; /* of INT64_MIN */
+    size_t at = sizeof text;
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    do {
+        text[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (number < 0)
+        text[--at] = '-';
+    buffer_append(buffer, text + at, sizeof text - at);
+}
+
 void buffer_printf(struct buffer *buffer, const char *format, ...)
 {
     va_list list, again;

@@ -3,6 +3,8 @@
 #ifndef CITYTOTALS_BASE_BUFFER_H
 #define CITYTOTALS_BASE_BUFFER_H
 
+#include <stdint.h>
+
 #include "base/slice.h"
 
 struct buffer {
@@ -18,6 +20,7 @@ struct buffer {
 void buffer_append(struct buffer *buffer, const void *data, size_t size);
 void buffer_text_append(struct buffer *buffer, const char *text);
 void buffer_slice_append(struct buffer *buffer, struct slice slice);
+void buffer_number_append(struct buffer *buffer, int64_t number); /* decimal */
 void buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Terminates the bytes with a zero that is not counted in size; NULL when failed. Valid until the next change. */
 const char *buffer_text(struct buffer *buffer);

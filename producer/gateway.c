@@ -17,12 +17,10 @@
 
 enum {
     LOOK_MS = 10000,
-    POLL_MS = 50,
     TURN_MS = 100,
     WATCH_MS = 1000, /* between two looks at the tokens file */
     STUCK_AFTER_MS = 10000,
     STOP_MORE_MS = 2000,
-    LINGER_MS = 2,
     EVENT_KIB = 1,      /* of the queue for each event that it may hold; a usual one has a tenth of it */
     QUEUE_KIB_MOST = 32 * 1024,
     BODIES_MOST = 24 * 1024 * 1024,
@@ -53,11 +51,11 @@ static void *poll_kafka(void *context)
 {
     struct gateway *gateway = context;
     while (!atomic_load(&gateway->stop_polling)) {
-        sender_poll(gateway->sender, POLL_MS);
-        gateway_expire_posts(gateway);
-        metrics_set(gateway->metrics, G_PENDING, NULL, (int64_t)sender_pending(gateway->sender));
+        gateway_posts_turn(gateway);
+        metrics_set(gateway->metrics, G_PENDING, NULL, (int64_t)atomic_load(&gateway->events_waiting));
         atomic_store(&gateway->health.turned_at_ms, clock_monotonic_ms());
     }
+    gateway_posts_finish(gateway);
     return NULL;
 }
 
@@ -128,7 +126,7 @@ static int open_kafka(struct gateway *gateway, struct error *error)
         .client_id = "citytotals-producer-gateway",
         .queue_events = options->queue_events,
         .queue_kib = queue_kib < QUEUE_KIB_MOST ? queue_kib : QUEUE_KIB_MOST,
-        .linger_ms = LINGER_MS,
+        .linger_ms = -1, /* gateway_posts.c says when */
         .ack_timeout_ms = options->ack_timeout_ms,
         .on_delivery = gateway_on_delivery,
         .context = gateway,
@@ -260,6 +258,7 @@ int producer_gateway(int argc, char **argv)
     pthread_mutex_init(&gateway->workers_lock, NULL);
     pthread_mutex_init(&gateway->visits_lock, NULL);
     pthread_mutex_init(&gateway->posts_lock, NULL);
+    pthread_cond_init(&gateway->posts_changed, NULL);
     int result = settings_parse(&producer_command_gateway, argc, argv, &gateway->options, &settings, &operands, &operand_count, &done,
                                 &error);
     if (result < 0 || done)
@@ -282,6 +281,7 @@ finish:
     if (result < 0)
         log_error("citytotals-producer: %s", error.text);
     settings_free(settings);
+    pthread_cond_destroy(&gateway->posts_changed);
     pthread_mutex_destroy(&gateway->posts_lock);
     pthread_mutex_destroy(&gateway->visits_lock);
     pthread_mutex_destroy(&gateway->workers_lock);

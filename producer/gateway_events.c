@@ -7,27 +7,7 @@
 #include "base/clock.h"
 #include "producer/gateway_state.h"
 
-enum { PROBLEM_SIZE = 512, ANSWER_MOST = 8 * 1024 * 1024, RETRY_QUEUE_S = 1, RETRY_KAFKA_S = 2 };
-
-#define SAFE_TO_REPEAT "repeating the request is safe: an event that arrived already counts once"
-
-/* One record on its way; Kafka's client gives it back with the verdict. */
-struct ticket {
-    struct post *post;
-    uint32_t number;
-};
-
-/* A request that waits for Kafka. Freed by whoever brings the last verdict. */
-struct post {
-    struct gateway *gateway;
-    struct http_request *request; /* to be answered once */
-    struct ingested ingested;
-    struct ticket *tickets;
-    atomic_size_t waiting; /* verdicts that are due, and the handler itself */
-    atomic_bool answered, failed;
-    int64_t deadline_ms;
-    struct post *next, *previous;
-};
+enum { PROBLEM_SIZE = 512, RETRY_QUEUE_S = 1 };
 
 static struct http_response *retry_after(struct http_response *response, int64_t seconds)
 {
@@ -39,123 +19,6 @@ static struct http_response *retry_after(struct http_response *response, int64_t
 static struct http_response *problem(unsigned status, const char *detail)
 {
     return http_problem(status, detail, NULL, 0);
-}
-
-static void link_post(struct gateway *gateway, struct post *post)
-{
-    pthread_mutex_lock(&gateway->posts_lock);
-    post->previous = gateway->last_post;
-    *(gateway->last_post ? &gateway->last_post->next : &gateway->first_post) = post;
-    gateway->last_post = post;
-    pthread_mutex_unlock(&gateway->posts_lock);
-}
-
-static void unlink_post(struct gateway *gateway, struct post *post)
-{
-    pthread_mutex_lock(&gateway->posts_lock);
-    *(post->previous ? &post->previous->next : &gateway->first_post) = post->next;
-    *(post->next ? &post->next->previous : &gateway->last_post) = post->previous;
-    pthread_mutex_unlock(&gateway->posts_lock);
-}
-
-static void free_post(struct post *post)
-{
-    ingested_free(&post->ingested);
-    free(post->tickets);
-    free(post);
-}
-
-static struct http_response *verdicts(struct gateway *gateway, const struct ingested *ingested)
-{
-    struct buffer body = BUFFER_BOUNDED(ANSWER_MOST);
-    ingested_write(ingested, gateway->options.common.city, &body);
-    size_t accepted = ingested->count - ingested->repeats - ingested->refused;
-    metrics_add(gateway->metrics, G_ACCEPTED, NULL, (int64_t)accepted);
-    metrics_add(gateway->metrics, G_REPEATS, NULL, (int64_t)ingested->repeats);
-    metrics_add(gateway->metrics, G_REFUSED, NULL, (int64_t)ingested->refused);
-    struct http_response *response = http_response_take(ingested->refused ? 207 : 200, "application/json", &body);
-    return http_response_header(response, "Cache-Control", "no-store");
-}
-
-static void answer_failure(struct post *post, const char *what)
-{
-    char detail[PROBLEM_SIZE];
-    snprintf(detail, sizeof detail, "%s; " SAFE_TO_REPEAT, what);
-    http_reply(post->request, retry_after(problem(503, detail), RETRY_KAFKA_S));
-}
-
-/* One verdict less, or the handler is through. */
-static void post_settle(struct post *post)
-{
-    if (atomic_fetch_sub(&post->waiting, 1) > 1)
-        return;
-    struct gateway *gateway = post->gateway;
-    unlink_post(gateway, post);
-    if (!atomic_exchange(&post->answered, true)) {
-        if (atomic_load(&post->failed))
-            answer_failure(post, "kafka did not acknowledge every event");
-        else
-            http_reply(post->request, verdicts(gateway, &post->ingested));
-    }
-    free_post(post);
-}
-
-void gateway_on_delivery(void *context, void *event_context, const struct sender_verdict *verdict)
-{
-    struct gateway *gateway = context;
-    struct ticket *ticket = event_context;
-    if (!ticket) { /* a page visit */
-        if (verdict->failure)
-            metrics_add(gateway->metrics, G_VISITS_LOST, NULL, 1);
-        return;
-    }
-    struct post *post = ticket->post;
-    if (verdict->failure) {
-        metrics_add(gateway->metrics, G_UNACKNOWLEDGED, NULL, 1);
-        atomic_store(&post->failed, true);
-    } else {
-        post->ingested.records[ticket->number].partition = verdict->partition;
-        post->ingested.records[ticket->number].offset = verdict->offset;
-    }
-    post_settle(post);
-}
-
-void gateway_expire_posts(struct gateway *gateway)
-{
-    int64_t now_ms = clock_monotonic_ms();
-    /* A post is taken off the list before it goes: those on it stay while the lock is held. */
-    pthread_mutex_lock(&gateway->posts_lock);
-    for (struct post *post = gateway->first_post; post && post->deadline_ms <= now_ms; post = post->next)
-        if (!atomic_exchange(&post->answered, true))
-            answer_failure(post, "kafka did not acknowledge within the time of --ack-timeout");
-    pthread_mutex_unlock(&gateway->posts_lock);
-}
-
-static void submit(struct gateway *gateway, struct post *post)
-{
-    struct error error = {0};
-    struct ingested *ingested = &post->ingested;
-    size_t due = 1;
-    for (size_t i = 0; i < ingested->count; i++)
-        due += ingested->records[i].state == RECORD_GOOD;
-    atomic_store(&post->waiting, due);
-    post->deadline_ms = clock_monotonic_ms() + gateway->options.ack_timeout_ms;
-    link_post(gateway, post);
-    for (size_t i = 0; i < ingested->count; i++) {
-        const struct ingest_record *record = &ingested->records[i];
-        if (record->state != RECORD_GOOD)
-            continue;
-        post->tickets[i] = (struct ticket){post, (uint32_t)i};
-        struct message message = ingested_message(ingested, record);
-        if (sender_produce(gateway->sender, &message, &post->tickets[i], &error) < 0) {
-            if (error.code == ERROR_REFUSED)
-                atomic_store(&gateway->broken, true);
-            metrics_add(gateway->metrics, G_UNACKNOWLEDGED, NULL, 1);
-            atomic_store(&post->failed, true);
-            post_settle(post);
-        }
-    }
-    post_settle(post);
 }
 
 static bool media_is(const char *value, const char *type)
@@ -341,25 +204,16 @@ void gateway_post_events(struct http_request *request, void *context)
         return;
     }
     if (good == 0) { /* nothing for Kafka */
-        response = verdicts(gateway, &ingested);
+        response = gateway_verdicts(gateway, &ingested);
         ingested_free(&ingested);
         http_reply(request, response);
         return;
     }
-    struct post *post = NULL;
-    if (sender_pending(gateway->sender) + good <= (size_t)gateway->options.queue_events)
-        post = calloc(1, sizeof *post);
-    if (post)
-        post->tickets = calloc(ingested.count, sizeof *post->tickets);
-    if (!post || !post->tickets) {
-        free(post);
-        ingested_free(&ingested);
-        http_reply(request, retry_after(problem(503, "the queue for kafka is full; nothing was sent; " SAFE_TO_REPEAT), RETRY_QUEUE_S));
+    struct post *post = gateway_post_new(gateway, &ingested, good);
+    if (post) {
+        gateway_post_hand_over(gateway, post, request);
         return;
     }
-    post->gateway = gateway;
-    post->request = request;
-    post->ingested = ingested;
-    http_defer(request);
-    submit(gateway, post);
+    ingested_free(&ingested);
+    http_reply(request, retry_after(problem(503, "the queue for kafka is full; nothing was sent; " GATEWAY_SAFE_TO_REPEAT), RETRY_QUEUE_S));
 }

@@ -40,19 +40,36 @@ struct gateway {
     pthread_mutex_t visits_lock; /* of the visitors' secret and the rates of addresses */
     struct visits *visits;
 
-    pthread_mutex_t posts_lock; /* of the requests that wait for Kafka, the oldest first */
-    struct post *first_post, *last_post;
+    pthread_mutex_t posts_lock;   /* of the requests that wait for Kafka, the oldest first */
+    pthread_cond_t posts_changed; /* told when one comes while the polling thread has nothing to do */
+    struct post *first_post, *last_post, *first_unsent;
+    bool poller_idle;
+    atomic_size_t events_waiting; /* for their verdict, handed to Kafka or not yet */
 
     pthread_t poller;
     bool polling;
     atomic_bool stop_polling;
 };
 
+#define GATEWAY_SAFE_TO_REPEAT "repeating the request is safe: an event that arrived already counts once"
+
+/* gateway_posts.c */
+/* `ingested`, of which `good` records are for Kafka, as a post that owns it; NULL, and `ingested` is still the caller's, when the
+ * queue is full or there is no memory. */
+struct post *gateway_post_new(struct gateway *gateway, struct ingested *ingested, size_t good);
+/* From here on it is the polling thread's, which sends it and answers `request`, inside whose handler this is called; NULL for page
+ * visits, which nobody waits for. */
+void gateway_post_hand_over(struct gateway *gateway, struct post *post, struct http_request *request);
+/* On the polling thread, again and again: send what is there, give verdicts, answer those whose time is over. It waits up to a
+ * bound when there is nothing to do. */
+void gateway_posts_turn(struct gateway *gateway);
+/* When nobody hands over any more: sends what is left and waits a little for its verdicts. */
+void gateway_posts_finish(struct gateway *gateway);
+void gateway_on_delivery(void *context, void *event_context, const struct sender_verdict *verdict);
+struct http_response *gateway_verdicts(struct gateway *gateway, const struct ingested *ingested);
+
 /* gateway_events.c */
 void gateway_post_events(struct http_request *request, void *context);
-void gateway_on_delivery(void *context, void *event_context, const struct sender_verdict *verdict);
-/* Answers the requests whose time is over. On the polling thread. */
-void gateway_expire_posts(struct gateway *gateway);
 /* A free worker for the thread that asks; there are as many as threads. */
 struct ingest *gateway_take_worker(struct gateway *gateway);
 void gateway_give_worker(struct gateway *gateway, struct ingest *worker);

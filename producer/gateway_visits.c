@@ -9,7 +9,7 @@
 #include "producer/gateway_state.h"
 #include "producer/visitor.h"
 
-enum { FORWARDED_MOST = 4096, VALUE_ROOM = 256, BODY_ROOM = 1024, SECRET_ROOM = VISIT_SECRET_MOST + 2 };
+enum { FORWARDED_MOST = 4096, BODY_ROOM = 1024, SECRET_ROOM = VISIT_SECRET_MOST + 2 };
 
 #define NOT_TAKEN "page visits are not taken here: the gateway has no --visitor-secret-file"
 
@@ -163,8 +163,7 @@ static enum outcome send_visit(struct gateway *gateway, const struct http_reques
     struct error error = {0};
     uint8_t key[VISIT_KEY_SIZE];
     struct event event = {.type = EVENT_PAGE_VISIT, .occurred_at_ms = now_ms};
-    struct buffer bytes = BUFFER_BOUNDED(VALUE_ROOM);
-    struct message message;
+    struct ingested ingested = {0};
     pthread_mutex_lock(&gateway->visits_lock);
     struct slice secret = {gateway->visits->secret, gateway->visits->secret_size};
     visit_day_key(secret, date_in_city(now_ms), key);
@@ -172,16 +171,15 @@ static enum outcome send_visit(struct gateway *gateway, const struct http_reques
     visitor_hash(key, slice_of(client), slice_of(http_header(request, "User-Agent")), slice_of(http_header(request, "Host")),
                  event.visit.visitor);
     struct ingest *worker = gateway_take_worker(gateway);
-    int result = ingest_make_visit(worker, &event, &bytes, &message, &error);
+    int result = ingest_make_visit(worker, &event, &ingested, &error);
     gateway_give_worker(gateway, worker);
-    if (result >= 0 && sender_pending(gateway->sender) >= (size_t)gateway->options.queue_events)
-        result = -ERROR_TIMEOUT;
-    if (result >= 0)
-        result = sender_produce(gateway->sender, &message, NULL, &error);
-    if (result < 0 && error.code == ERROR_REFUSED)
-        atomic_store(&gateway->broken, true);
-    buffer_free(&bytes);
-    return result < 0 ? VISIT_QUEUE_FULL : VISIT_TAKEN;
+    struct post *post = result < 0 ? NULL : gateway_post_new(gateway, &ingested, 1);
+    if (!post) {
+        ingested_free(&ingested);
+        return VISIT_QUEUE_FULL;
+    }
+    gateway_post_hand_over(gateway, post, NULL);
+    return VISIT_TAKEN;
 }
 
 static enum outcome judge(struct gateway *gateway, const struct http_request *request)

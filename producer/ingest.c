@@ -14,6 +14,7 @@
 enum {
     REPEATS_MEMORY = 16 * 1024 * 1024,
     BYTES_MOST = 8 * 1024 * 1024,
+    VISIT_BYTES_MOST = 256,
     STAND_INS_MOST = 6,
     OK = 200,
     BAD_REQUEST = 400,
@@ -57,12 +58,6 @@ struct ingest *ingest_free(struct ingest *ingest)
     message_maker_free(ingest->maker);
     free(ingest);
     return NULL;
-}
-
-int ingest_make_visit(struct ingest *ingest, const struct event *visit, struct buffer *out, struct message *ret_message,
-                      struct error *error)
-{
-    return message_make(ingest->maker, visit, out, ret_message, error);
 }
 
 struct message ingested_message(const struct ingested *ingested, const struct ingest_record *record)
@@ -225,6 +220,17 @@ static int encode(struct ingest *ingest, const struct event *event, struct inges
     return 0;
 }
 
+int ingest_make_visit(struct ingest *ingest, const struct event *visit, struct ingested *ret_ingested, struct error *error)
+{
+    ret_ingested->single = true;
+    ret_ingested->bytes = BUFFER_BOUNDED(VISIT_BYTES_MOST);
+    struct ingest_record *record = add_record(ret_ingested);
+    if (!record)
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    record->type = visit->type;
+    return encode(ingest, visit, ret_ingested, record, error);
+}
+
 /* A good event among the request's others. */
 static int compare(struct ingest *ingest, const struct event *event, struct ingested *ingested, size_t number, struct error *error)
 {
@@ -320,13 +326,20 @@ int ingest_judge(struct ingest *ingest, const struct ingest_request *request, st
     return 0;
 }
 
+static void write_number(struct buffer *out, const char *name, int64_t number)
+{
+    buffer_text_append(out, name);
+    buffer_number_append(out, number);
+}
+
+/* Without printf: a large answer is mostly this. */
 static void write_record(const struct ingested *ingested, const char *city, size_t number, struct buffer *out)
 {
     char id[EVENT_ID_TEXT_SIZE];
     const struct ingest_record *record = &ingested->records[number], *sent = record;
-    buffer_printf(out, "{\"index\":%zu", number);
+    write_number(out, "{\"index\":", (int64_t)number);
     if (ingested->by_line)
-        buffer_printf(out, ",\"line\":%" PRIu64, record->line);
+        write_number(out, ",\"line\":", (int64_t)record->line);
     if (record->state == RECORD_REFUSED) {
         buffer_text_append(out, ",\"status\":\"refused\"");
         if (record->errors_size) {
@@ -338,13 +351,20 @@ static void write_record(const struct ingested *ingested, const char *city, size
     }
     if (record->state == RECORD_REPEAT)
         sent = &ingested->records[record->earlier];
-    buffer_printf(out, ",\"status\":\"%s\",\"event_id\":\"%s\"", record->state == RECORD_REPEAT ? "repeat" : "accepted",
-                  event_id_format(record->event_id, id));
+    buffer_text_append(out, record->state == RECORD_REPEAT ? ",\"status\":\"repeat\",\"event_id\":\""
+                                                           : ",\"status\":\"accepted\",\"event_id\":\"");
+    buffer_text_append(out, event_id_format(record->event_id, id));
+    buffer_text_append(out, "\"");
     if (record->state == RECORD_REPEAT)
-        buffer_printf(out, ",\"repeats\":%" PRIu32, record->earlier);
-    if (sent->state == RECORD_GOOD)
-        buffer_printf(out, ",\"topic\":\"%s.%s\",\"partition\":%" PRId32 ",\"offset\":%" PRId64, city,
-                      event_topic_suffix(sent->type), sent->partition, sent->offset);
+        write_number(out, ",\"repeats\":", record->earlier);
+    if (sent->state == RECORD_GOOD) {
+        buffer_text_append(out, ",\"topic\":\"");
+        buffer_text_append(out, city);
+        buffer_text_append(out, ".");
+        buffer_text_append(out, event_topic_suffix(sent->type));
+        write_number(out, "\",\"partition\":", sent->partition);
+        write_number(out, ",\"offset\":", sent->offset);
+    }
     buffer_text_append(out, "}");
 }
 

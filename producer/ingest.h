@@ -65,9 +65,8 @@ struct ingest *ingest_free(struct ingest *ingest);
  * -ERROR_MEMORY. Whatever it returns, the caller frees `ingested`. */
 int ingest_judge(struct ingest *ingest, const struct ingest_request *request, struct ingested *ret_ingested,
                  struct ingest_refusal *ret_refusal, struct error *error);
-/* A page visit as Kafka has it, appended; the message points into `out`. */
-int ingest_make_visit(struct ingest *ingest, const struct event *visit, struct buffer *out, struct message *ret_message,
-                      struct error *error);
+/* A page visit, as the one good record of an `ingested` that was zeroed before; the caller frees it, whatever this returns. */
+int ingest_make_visit(struct ingest *ingest, const struct event *visit, struct ingested *ret_ingested, struct error *error);
 void ingested_free(struct ingested *ingested);
 /* A good record as Kafka takes it, valid as long as `ingested`. */
 struct message ingested_message(const struct ingested *ingested, const struct ingest_record *record);

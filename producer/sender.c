@@ -64,7 +64,7 @@ static int make_conf(struct sender *sender, rd_kafka_conf_t **ret_conf, struct e
     snprintf(timeout, sizeof timeout, "%" PRId64, options->ack_timeout_ms);
     snprintf(events, sizeof events, "%" PRId64, options->queue_events ? options->queue_events : QUEUE_EVENTS);
     snprintf(kib, sizeof kib, "%" PRId64, options->queue_kib ? options->queue_kib : QUEUE_KIB);
-    snprintf(linger, sizeof linger, "%" PRId64, options->linger_ms ? options->linger_ms : LINGER_MS);
+    snprintf(linger, sizeof linger, "%" PRId64, options->linger_ms < 0 ? 0 : options->linger_ms ? options->linger_ms : LINGER_MS);
     const struct kafka_property defaults[] = {
         {"client.id", sender->options.client_id},
         /* Few large batches: a hundred small ones cost the broker more than one large. */

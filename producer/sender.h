@@ -19,7 +19,7 @@ struct sender_options {
     const char *client_id;
     int64_t queue_events;   /* most events without a verdict; 0 = 200,000 */
     int64_t queue_kib;      /* and their size; 0 = 65,536 */
-    int64_t linger_ms;      /* how long an event may wait for others to go with it; 0 = 20 */
+    int64_t linger_ms;      /* how long an event may wait for others to go with it; 0 = 20, -1 = not at all */
     int64_t ack_timeout_ms; /* an event that is not acknowledged within this is failed */
     sender_delivery_fn on_delivery;
     void (*on_log)(void *context, int level, const char *text); /* NULL: base/log. On any thread; a syslog level */

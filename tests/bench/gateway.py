@@ -32,7 +32,7 @@ def main():
     options.add_argument("--flags", nargs="*", default=[], help="more flags for the gateway")
     options = options.parse_args()
     directory = pathlib.Path(tempfile.mkdtemp(prefix="citytotals-bench-"))
-    kafka = Kafka(directory / "kafka", heap="512m")
+    kafka = Kafka(directory / "kafka", heap="512m", lasting=True)
     gateway, ratios = None, []
     try:
         kafka.start()

@@ -12,12 +12,13 @@ TOPICS = ("headcount-changes", "unit-mergers", "page-visits", "dead-letters")
 
 
 class Kafka:
-    def __init__(self, directory, heap="256m"):
+    def __init__(self, directory, heap="256m", lasting=False):
+        """`lasting`: compiled for a long run, as in production, instead of for a quick start."""
         self.directory = directory
         self.libs = os.environ.get("CITYTOTALS_KAFKA_LIBS", str(ROOT / "build" / "kafka"))
         self.heap = heap
         self.process = None
-        self.java = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto",
+        self.java = ["java", "-XX:+UseSerialGC", *([] if lasting else ["-XX:TieredStopAtLevel=1"]), "-XX:-UsePerfData", "-Xshare:auto",
                      f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}", "-Djava.net.preferIPv4Stack=true"]
         if not any(name.startswith("kafka_") for name in os.listdir(self.libs)):
             raise AssertionError(f"no Kafka jars in {self.libs}; ./dev setup fetches them")

@@ -1,4 +1,5 @@
 /* The growing buffer: it holds what was appended, never more than its bound, and an error sticks. */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -89,6 +90,20 @@ static void test_printf_grows_as_needed(void **state)
     buffer_free(&buffer);
 }
 
+static void test_numbers_are_decimal(void **state)
+{
+    (void)state;
+    static const int64_t numbers[] = {0, 7, -7, 10, 1234567890, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct buffer got = BUFFER_BOUNDED(20), want = BUFFER_BOUNDED(20);
+        buffer_number_append(&got, numbers[i]);
+        buffer_printf(&want, "%" PRId64, numbers[i]);
+        assert_string_equal(buffer_text(&got), buffer_text(&want));
+        buffer_free(&got);
+        buffer_free(&want);
+    }
+}
+
 static void test_free_is_safe_twice(void **state)
 {
     (void)state;
@@ -111,6 +126,7 @@ int main(void)
         cmocka_unit_test(test_an_append_over_the_bound_fails_and_sticks),
         cmocka_unit_test(test_printf_may_fill_the_bound_exactly),
         cmocka_unit_test(test_printf_grows_as_needed),
+        cmocka_unit_test(test_numbers_are_decimal),
         cmocka_unit_test(test_free_is_safe_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
