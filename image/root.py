@@ -60,14 +60,19 @@ def add_user(root, name, uid):
 
 
 def build(source, root):
+    """Of what is installed an image needs the programs, their data and the licence."""
     with tempfile.TemporaryDirectory() as folder:
         flags = f"-ffile-prefix-map={source}=. -ffile-prefix-map={folder}=build"
         run("cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DCITYTOTALS_TESTS=OFF",
             "-DCMAKE_INSTALL_PREFIX=/usr", f"-DCMAKE_C_FLAGS={flags}")
         run("cmake", "--build", folder)
-        run("cmake", "--install", folder, "--strip", env={**os.environ, "DESTDIR": os.fspath(root)})
-    shutil.rmtree(root / "usr/share/doc/citytotals/docs", ignore_errors=True)
-    shutil.rmtree(root / "usr/include", ignore_errors=True)
+        installed = pathlib.Path(folder, "installed")
+        run("cmake", "--install", folder, "--strip", env={**os.environ, "DESTDIR": os.fspath(installed)})
+        for name in PROGRAMS:
+            shutil.copy(installed / "usr/bin" / name, root / "usr/bin")
+        shutil.copytree(installed / "usr/share/citytotals", root / "usr/share/citytotals")
+        (root / "usr/share/doc/citytotals").mkdir(parents=True)
+        shutil.copy(installed / "usr/share/doc/citytotals/LICENSE", root / "usr/share/doc/citytotals")
 
 
 def owner(path):
