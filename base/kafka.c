@@ -86,12 +86,14 @@ int kafka_conf_new(const struct common_options *common, const struct kafka_prope
     return 0;
 }
 
-int kafka_wait(rd_kafka_t *kafka, int64_t timeout_ms, const volatile sig_atomic_t *stop, struct error *error)
+int kafka_wait(rd_kafka_t *kafka, int64_t timeout_ms, const volatile sig_atomic_t *stop, struct health *health,
+               struct error *error)
 {
     int64_t deadline = clock_monotonic_ms() + timeout_ms;
     bool said = false;
     for (;;) {
         const struct rd_kafka_metadata *metadata = NULL;
+        health_turn(health);
         int64_t left = deadline - clock_monotonic_ms();
         rd_kafka_resp_err_t code = rd_kafka_metadata(kafka, 0, NULL, &metadata, left < 1 ? 1 : left > 1000 ? 1000 : (int)left);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {

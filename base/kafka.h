@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include "base/error.h"
+#include "base/health.h"
 #include "base/settings.h"
 
 struct kafka_property {
@@ -20,8 +21,9 @@ int kafka_conf_new(const struct common_options *common, const struct kafka_prope
                    const struct kafka_property *fixed, rd_kafka_conf_t **ret_conf, struct error *error);
 
 /* Wait until a broker answers, logging one line when it does not at once; ERROR_KAFKA after `timeout_ms`,
- * ERROR_INTERRUPTED within a second after *stop (may be NULL) became true. */
-int kafka_wait(rd_kafka_t *kafka, int64_t timeout_ms, const volatile sig_atomic_t *stop, struct error *error);
+ * ERROR_INTERRUPTED within a second after *stop (may be NULL) became true. `health` (may be NULL) turns meanwhile. */
+int kafka_wait(rd_kafka_t *kafka, int64_t timeout_ms, const volatile sig_atomic_t *stop, struct health *health,
+               struct error *error);
 /* The cluster's id, waiting at most timeout_ms; owned by the caller (free). */
 int kafka_cluster_id(rd_kafka_t *kafka, int64_t timeout_ms, char **ret_cluster_id, struct error *error);
 /* Number of partitions, 0 when the topic does not exist. */

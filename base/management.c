@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/listen.h"
 
 enum { CONNECTIONS_MOST = 64, CONNECTION_SECONDS = 10, METRICS_BYTES_MOST = 4 * 1024 * 1024, BODY_MOST = 1024 * 1024 };
@@ -56,9 +55,8 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
         return line(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD");
     if (strcmp(url, "/healthz") == 0) {
-        int64_t still = clock_monotonic_ms() - atomic_load(&management->health->turned_at_ms);
-        return still <= management->health->stuck_after_ms ? line(connection, MHD_HTTP_OK, "live")
-                                                           : line(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "the loop is stuck");
+        return health_is_live(management->health) ? line(connection, MHD_HTTP_OK, "live")
+                                                  : line(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "the loop is stuck");
     }
     if (strcmp(url, "/readyz") == 0) {
         const char *reason = atomic_load(&management->health->reason);

@@ -2,19 +2,9 @@
 #ifndef CITYTOTALS_BASE_MANAGEMENT_H
 #define CITYTOTALS_BASE_MANAGEMENT_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-
 #include "base/error.h"
+#include "base/health.h"
 #include "base/metrics.h"
-
-/* Shared with the run loop. Live: the loop turned within `stuck_after_ms`. Ready: `ready` is set. */
-struct health {
-    _Atomic int64_t turned_at_ms; /* clock_monotonic_ms() of the loop's last turn */
-    int64_t stuck_after_ms;
-    _Atomic bool ready;
-    _Atomic(const char *) reason; /* static text: why not ready, one sentence; NULL when ready */
-};
 
 struct management;
 /* Listens on "host:port" (0 = a free port) and logs `listening management <addr:port>`. Answers: 200 or 503 with one

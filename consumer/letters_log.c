@@ -133,7 +133,7 @@ int letters_log_read(const struct common_options *common, int64_t timeout_ms, co
     struct letters_log log = {0};
     int result = connect_reading(common, &reading, error);
     if (result >= 0)
-        result = kafka_wait(reading.kafka, timeout_ms, stop, error);
+        result = kafka_wait(reading.kafka, timeout_ms, stop, NULL, error);
     if (result >= 0)
         result = kafka_partition_count(reading.kafka, reading.topic, ASK_MS, &reading.partitions, error);
     if (result >= 0 && reading.partitions == 0)

@@ -301,7 +301,7 @@ static int rebuild_city(struct rebuild *rebuild, struct error *error)
         return result;
     }
     if (result < 0 || (result = source_open(&options->common, options->common.city, &rebuild->probe, error)) < 0 ||
-        (result = source_wait(rebuild->probe, options->connect_timeout_ms, &stop_signal, error)) < 0 ||
+        (result = source_wait(rebuild->probe, options->connect_timeout_ms, &stop_signal, NULL, error)) < 0 ||
         (result = source_cluster_id(rebuild->probe, options->connect_timeout_ms, &cluster_id, error)) < 0)
         return result;
     result = prepare(rebuild, cluster_id, error);

@@ -20,6 +20,8 @@
 
 enum {
     STUCK_AFTER_MS = 120000,
+    KAFKA_ASK_MS = 1000,   /* between two looks whether Kafka is there again */
+    CLUSTER_ID_MS = 10000, /* for a broker that answered a moment ago to tell its cluster's id */
     SCHEMA_WAIT_MS = 250, /* a batch with a new schema id gives the registry so long to say what it means */
 };
 
@@ -28,6 +30,9 @@ struct run {
     const struct run_mode *mode; /* NULL for `run` itself */
     const volatile sig_atomic_t *stop;
     struct health health;
+    const char *unready;     /* why it does not fold, Kafka aside; NULL when it does */
+    int64_t kafka_asked_ms;
+    bool kafka_away;
     struct metrics *metrics;
     struct management *management;
     struct source *source;
@@ -45,17 +50,6 @@ static volatile sig_atomic_t stop_signal;
 static void on_signal(int signal_number)
 {
     stop_signal = signal_number;
-}
-
-static void set_ready(struct run *run, const char *reason)
-{
-    atomic_store(&run->health.reason, reason);
-    atomic_store(&run->health.ready, reason == NULL);
-}
-
-static void turn(struct run *run)
-{
-    atomic_store(&run->health.turned_at_ms, clock_monotonic_ms());
 }
 
 static void show_counts(struct run *run)
@@ -130,7 +124,7 @@ static int connect_store(struct run *run, struct input *input, struct error *err
                                                     .accepted_cluster = run->options.accept_cluster},
                             &run->store, error);
     if (result < 0) {
-        set_ready(run, "redis is away");
+        run->unready = "redis is away";
         return result;
     }
     input->epoch = store_epoch(run->store);
@@ -205,7 +199,7 @@ static int perform(struct run *run, const struct action *action, struct input *i
     case ACTION_ASSIGN:
         result = source_assign(run->source, action->parts, action->offsets, action->count, error);
         if (result >= 0)
-            set_ready(run, NULL);
+            run->unready = NULL;
         show_states(run);
         return result;
     case ACTION_IDLE:
@@ -241,6 +235,17 @@ static int perform(struct run *run, const struct action *action, struct input *i
     return 0;
 }
 
+/* Folding is over where Redis is away, and where no broker can be reached, whatever the group last gave us. */
+static void show_ready(struct run *run, int64_t now_ms)
+{
+    if (now_ms - run->kafka_asked_ms >= KAFKA_ASK_MS) {
+        run->kafka_asked_ms = now_ms;
+        run->kafka_away = source_is_away(run->source);
+    }
+    health_set_ready(&run->health, run->unready ? run->unready : run->kafka_away ? "kafka is away" : NULL);
+    health_turn(&run->health);
+}
+
 static int loop(struct run *run, struct error *error)
 {
     struct input input = {.now_ms = clock_monotonic_ms(), .stop = *run->stop != 0};
@@ -267,7 +272,7 @@ static int loop(struct run *run, struct error *error)
         input.rebalanced = input.rebalanced || source_rebalanced(run->source);
         input.stop = *run->stop != 0;
         input.now_ms = clock_monotonic_ms();
-        turn(run);
+        show_ready(run, input.now_ms);
     }
 }
 
@@ -293,13 +298,12 @@ static void free_run(struct run *run)
 /* Wait for the brokers and topics, and ask what must be known of them. Kafka may go away in between: then wait again. */
 static int meet_kafka(struct run *run, int64_t deadline_ms, struct error *error)
 {
-    atomic_store(&run->health.turned_at_ms, deadline_ms); /* a wait that has a bound of its own is not a loop that is stuck */
     for (int64_t left = run->options.connect_timeout_ms;; left = deadline_ms - clock_monotonic_ms()) {
         left = left < 1 ? 1 : left;
-        int result = source_wait(run->source, left, run->stop, error);
+        int result = source_wait(run->source, left, run->stop, &run->health, error);
         if (result < 0)
             return result;
-        if ((run->cluster_id || (result = source_cluster_id(run->source, left, &run->cluster_id, error)) >= 0) &&
+        if ((run->cluster_id || (result = source_cluster_id(run->source, left < CLUSTER_ID_MS ? left : CLUSTER_ID_MS, &run->cluster_id, error)) >= 0) &&
             (result = source_check_topics(run->source, error)) >= 0)
             return 0;
         if (error->class != ERROR_CLASS_RETRY || *run->stop || clock_monotonic_ms() >= deadline_ms)
@@ -314,8 +318,8 @@ static int open_run(struct run *run, struct error *error)
     int result;
     int64_t start_deadline_ms = clock_monotonic_ms() + options->connect_timeout_ms;
     run->health.stuck_after_ms = STUCK_AFTER_MS;
-    turn(run);
-    set_ready(run, "starting");
+    health_turn(&run->health);
+    health_set_ready(&run->health, run->unready = "starting");
     run->metrics = metrics_new(consumer_metrics, CONSUMER_METRICS);
     if (!run->metrics)
         return error_set(error, ERROR_MEMORY, "out of memory");

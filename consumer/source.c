@@ -87,6 +87,7 @@ static void on_error(rd_kafka_t *kafka, int code, const char *reason, void *cont
         snprintf(source->fatal, sizeof source->fatal, "%s: %s", rd_kafka_err2name(err), text);
         return;
     }
+    source->away = source->away || err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
     int64_t now = clock_monotonic_ms();
     if (err == source->last_error && now - source->last_error_at_ms < REPEATED_ERROR_MS)
         return;

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/health.h"
 #include "base/settings.h"
 #include "consumer/record.h"
 #include "schemas/event.h"
@@ -19,8 +20,9 @@ int source_open(const struct common_options *common, const char *city, struct so
 struct source *source_close(struct source *source);
 
 /* Wait until a broker answers and the three topics exist, saying once what is waited for. ERROR_KAFKA after timeout_ms;
- * ERROR_INTERRUPTED when *stop became non-zero (`stop` may be NULL). */
-int source_wait(struct source *source, int64_t timeout_ms, const volatile sig_atomic_t *stop, struct error *error);
+ * ERROR_INTERRUPTED when *stop became non-zero (`stop` may be NULL). `health` (may be NULL) turns meanwhile. */
+int source_wait(struct source *source, int64_t timeout_ms, const volatile sig_atomic_t *stop, struct health *health,
+                struct error *error);
 /* Owned by the caller (free). */
 int source_cluster_id(struct source *source, int64_t timeout_ms, char **ret_cluster_id, struct error *error);
 int source_topic_partition_count(struct source *source, enum event_type type, int32_t *ret_count, struct error *error);
@@ -46,6 +48,9 @@ void source_assignment(struct source *source, const struct topic_partition **ret
 /* Read exactly these partitions from these offsets on. What had been read ahead is dropped. `count` 0 = nothing. */
 int source_assign(struct source *source, const struct topic_partition *parts, const int64_t *offsets, size_t count,
                   struct error *error);
+/* No broker has been reachable since source_is_away last asked one in vain, or the library said so; asks only then, and waits
+ * a little for the answer. */
+bool source_is_away(struct source *source);
 /* A sentence when the Kafka library can't go on (a fenced static member): ERROR_KAFKA of class fatal. 0 otherwise. */
 int source_fatal(const struct source *source, struct error *error);
 

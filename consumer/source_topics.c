@@ -8,7 +8,7 @@
 #include "consumer/source_internal.h"
 #include "schemas/identity.h"
 
-enum { ASK_MS = 1000, SETTING_TIMEOUT_MS = 3000, LOOK_AGAIN_MS = 200 };
+enum { ASK_MS = 1000, ASK_AWAY_MS = 200, SETTING_TIMEOUT_MS = 3000, LOOK_AGAIN_MS = 200 };
 
 /* ERROR_KAFKA when no broker answers; *ret_missing is the first topic that does not exist, or NULL. */
 static int find_missing(struct source *source, int64_t timeout_ms, const char **ret_missing, struct error *error)
@@ -26,7 +26,8 @@ static int find_missing(struct source *source, int64_t timeout_ms, const char **
     return 0;
 }
 
-int source_wait(struct source *source, int64_t timeout_ms, const volatile sig_atomic_t *stop, struct error *error)
+int source_wait(struct source *source, int64_t timeout_ms, const volatile sig_atomic_t *stop, struct health *health,
+                struct error *error)
 {
     int64_t deadline = clock_monotonic_ms() + timeout_ms;
     bool said_away = false, said_missing = false;
@@ -35,6 +36,7 @@ int source_wait(struct source *source, int64_t timeout_ms, const volatile sig_at
     for (;;) {
         int64_t left = deadline - clock_monotonic_ms();
         struct error failure = {0};
+        health_turn(health);
         int result = find_missing(source, left < 1 ? 1 : left < ASK_MS ? left : ASK_MS, &missing, &failure);
         if (result >= 0 && !missing)
             return 0;
@@ -172,6 +174,16 @@ int source_watermarks(struct source *source, uint8_t topic, int32_t partition, i
     *ret_low = low;
     *ret_high = high;
     return 0;
+}
+
+bool source_is_away(struct source *source)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    if (source->away && rd_kafka_metadata(source->kafka, 0, NULL, &metadata, ASK_AWAY_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_metadata_destroy(metadata);
+        source->away = false;
+    }
+    return source->away;
 }
 
 int64_t source_known_end(const struct source *source, uint8_t topic, int32_t partition)

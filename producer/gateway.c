@@ -16,10 +16,12 @@
 #include "producer/topics.h"
 
 enum {
-    LOOK_MS = 10000,
+    LOOK_MS = 5000,
+    LOOK_AGAIN_MS = 200,
     TURN_MS = 100,
     WATCH_MS = 1000, /* between two looks at the tokens file */
     STUCK_AFTER_MS = 10000,
+    REGISTRY_WAIT_MS = 60000, /* the requests at the start have bounds of their own */
     STOP_MORE_MS = 2000,
     EVENT_KIB = 1,      /* of the queue for each event that it may hold; a usual one has a tenth of it */
     QUEUE_KIB_MOST = 32 * 1024,
@@ -53,7 +55,7 @@ static void *poll_kafka(void *context)
     while (!atomic_load(&gateway->stop_polling)) {
         gateway_posts_turn(gateway);
         metrics_set(gateway->metrics, G_PENDING, NULL, (int64_t)atomic_load(&gateway->events_waiting));
-        atomic_store(&gateway->health.turned_at_ms, clock_monotonic_ms());
+        health_turn(&gateway->health);
     }
     gateway_posts_finish(gateway);
     return NULL;
@@ -95,28 +97,43 @@ static bool same_file(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-static int check_topics(struct gateway *gateway, struct error *error)
+/* Wait for a broker and for the topics, which somebody may be making just now. */
+static int wait_for_topics(struct gateway *gateway, struct error *error)
 {
     struct topics topics;
     char missing[512];
+    bool said = false;
     const char *city = gateway->options.common.city;
     rd_kafka_t *kafka = sender_kafka(gateway->sender);
-    int result = kafka_wait(kafka, gateway->options.connect_timeout_ms, &stop_signal, error);
-    if (result < 0 || (result = topics_look(kafka, city, LOOK_MS, &topics, error)) < 0)
-        return result;
     unsigned wanted = 1u << EVENT_HEADCOUNT_CHANGE | 1u << EVENT_UNIT_MERGER;
     if (gateway->options.visitor_secret)
         wanted |= 1u << EVENT_PAGE_VISIT;
-    if (topics_missing(&topics, city, wanted, missing, sizeof missing))
-        return error_set(error, ERROR_KAFKA, "kafka has no topic %s (or does not show it to this user); `citytotals-producer send "
-                         "--create-topics` makes the city's topics", missing);
-    return 0;
+    int64_t deadline = clock_monotonic_ms() + gateway->options.connect_timeout_ms;
+    for (;;) {
+        int64_t left = deadline - clock_monotonic_ms();
+        int result = kafka_wait(kafka, left > 1 ? left : 1, &stop_signal, &gateway->health, error);
+        if (result < 0 || (result = topics_look(kafka, city, LOOK_MS, &topics, error)) < 0)
+            return result;
+        if (topics_missing(&topics, city, wanted, missing, sizeof missing) == 0)
+            return 0;
+        if (stop_signal)
+            return error_set(error, ERROR_INTERRUPTED, "interrupted while waiting for topics");
+        if (clock_monotonic_ms() >= deadline)
+            return error_set(error, ERROR_KAFKA, "kafka has no topic %s (or does not show it to this user); `citytotals-producer "
+                             "send --create-topics` makes the city's topics", missing);
+        if (!said)
+            log_warning("kafka has no topic %s; waiting for it (citytotals-producer send --create-topics makes the topics)", missing);
+        said = true;
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_AGAIN_MS * 1000000L}, NULL);
+    }
 }
 
 static int open_kafka(struct gateway *gateway, struct error *error)
 {
     struct gateway_options *options = &gateway->options;
     int result;
+    if (options->registry.url)
+        health_turn_within(&gateway->health, REGISTRY_WAIT_MS);
     if ((result = schema_ids_settle(&options->registry, options->common.city, options->registration == REGISTRATION_AUTO, &stop_signal,
                                     gateway->schema_ids, error)) < 0)
         return result;
@@ -133,7 +150,7 @@ static int open_kafka(struct gateway *gateway, struct error *error)
     };
     if ((result = sender_open(&sender, &gateway->sender, error)) < 0)
         return result;
-    return check_topics(gateway, error);
+    return wait_for_topics(gateway, error);
 }
 
 static void get_description(struct http_request *request, void *context)
@@ -176,8 +193,8 @@ static int open_gateway(struct gateway *gateway, struct error *error)
     const struct gateway_options *options = &gateway->options;
     int result;
     gateway->health.stuck_after_ms = STUCK_AFTER_MS;
-    atomic_store(&gateway->health.turned_at_ms, clock_monotonic_ms());
-    atomic_store(&gateway->health.reason, "starting");
+    health_turn(&gateway->health);
+    health_set_ready(&gateway->health, "starting");
     gateway->metrics = metrics_new(gateway_metrics, GATEWAY_METRICS);
     if (!gateway->metrics)
         return error_set(error, ERROR_MEMORY, "out of memory");
@@ -202,8 +219,7 @@ static int serve(struct gateway *gateway, struct error *error)
     struct stat known = {0}, now;
     int64_t looked_ms = clock_monotonic_ms();
     stat(gateway->options.tokens, &known);
-    atomic_store(&gateway->health.reason, NULL);
-    atomic_store(&gateway->health.ready, true);
+    health_set_ready(&gateway->health, NULL);
     while (!stop_signal && !atomic_load(&gateway->broken)) {
         nanosleep(&(struct timespec){.tv_nsec = TURN_MS * 1000000L}, NULL);
         metrics_set(gateway->metrics, G_CONNECTIONS, NULL, (int64_t)http_connections(gateway->server));
@@ -226,8 +242,7 @@ static int serve(struct gateway *gateway, struct error *error)
 
 static void close_gateway(struct gateway *gateway)
 {
-    atomic_store(&gateway->health.reason, "stopping");
-    atomic_store(&gateway->health.ready, false);
+    health_set_ready(&gateway->health, "stopping");
     gateway->server = http_stop(gateway->server, gateway->options.ack_timeout_ms + STOP_MORE_MS);
     atomic_store(&gateway->stop_polling, true);
     if (gateway->polling)

@@ -63,7 +63,7 @@ int send_ready(struct send *send, struct error *error)
     int result;
     if (!send->kafka_answered) {
         report_clear(&send->report);
-        if ((result = kafka_wait(kafka, send->options.connect_timeout_ms, send->stop, error)) < 0)
+        if ((result = kafka_wait(kafka, send->options.connect_timeout_ms, send->stop, NULL, error)) < 0)
             return result;
         send->kafka_answered = true;
         if (send->options.create_topics && (result = create_topics(send, error)) < 0)

@@ -145,19 +145,13 @@ static int look(struct loop *loop, bool *ret_changed, struct error *error)
     return result;
 }
 
-static void ready(struct loop *loop, const char *reason)
-{
-    atomic_store(&loop->health.reason, reason);
-    atomic_store(&loop->health.ready, reason == NULL);
-}
-
 static void tell_trouble(struct loop *loop, const struct error *error)
 {
     metrics_add(loop->serve.metrics, M_REDIS_ERRORS, NULL, 1);
     if (strcmp(loop->said, error->text) != 0)
         log_warning("%s; %s", error->text, loop->figures ? "serving what was read last, marked stale" : "trying again");
     snprintf(loop->said, sizeof loop->said, "%s", error->text);
-    ready(loop, error->class == ERROR_CLASS_RETRY ? "redis is away" : "redis can't be read as it is");
+    health_set_ready(&loop->health, error->class == ERROR_CLASS_RETRY ? "redis is away" : "redis can't be read as it is");
 }
 
 static void publish(struct loop *loop, const struct view *view)
@@ -225,9 +219,9 @@ static void turn(struct loop *loop)
     }
     show(loop, changed);
     if (result >= 0 && loop->serve.view) /* this thread alone changes it */
-        ready(loop, NULL);
+        health_set_ready(&loop->health, NULL);
     int64_t now = clock_monotonic_ms();
-    atomic_store(&loop->health.turned_at_ms, now);
+    health_turn(&loop->health);
     if (now - loop->beat_ms >= HEARTBEAT_MS) {
         loop->beat_ms = now;
         hub_beat(loop->serve.hub);
@@ -272,8 +266,8 @@ static int start(struct loop *loop, struct error *error)
         (result = serve_routes_make(serve, error)) < 0)
         return result;
     loop->health.stuck_after_ms = STUCK_AFTER_MS;
-    atomic_store(&loop->health.turned_at_ms, clock_monotonic_ms());
-    ready(loop, "starting");
+    health_turn(&loop->health);
+    health_set_ready(&loop->health, "starting");
     if (options->management &&
         (result = management_start(options->management, &loop->health, serve->metrics, &loop->management, error)) < 0)
         return result;
@@ -325,7 +319,7 @@ static int run(struct loop *loop, struct error *error)
             pause_loop(loop);
     }
     log_info("stopping: %zu streams get a goodbye", hub_clients(loop->serve.hub));
-    ready(loop, "stopping");
+    health_set_ready(&loop->health, "stopping");
     return 0;
 }
 

@@ -52,7 +52,7 @@ int event_log_open(const struct event_log_options *options, struct event_log **r
     if (result >= 0)
         result = kafka_log_open(options->common, options->client_id, &log->kafka, error);
     if (result >= 0)
-        result = kafka_wait(kafka_log_kafka(log->kafka), options->connect_timeout_ms, options->stop, error);
+        result = kafka_wait(kafka_log_kafka(log->kafka), options->connect_timeout_ms, options->stop, NULL, error);
     for (int type = 0; type < EVENT_PAGE_VISIT && result >= 0; type++) {
         char topic[TOPIC_SIZE];
         snprintf(topic, sizeof topic, "%s.%s", options->common->city, event_topic_suffix((enum event_type)type));

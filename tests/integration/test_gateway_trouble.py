@@ -12,9 +12,10 @@ import time
 import pytest
 
 from tests.integration.test_gateway import problem
+from tests.integration.test_management import ask
 from tests.integration.test_send import arrived
 from tests.lab import events as e
-from tests.lab.gateway import MEMORY_MIB, Gateway, event
+from tests.lab.gateway import MEMORY_MIB, PRODUCER, Gateway, event, new_token
 from tests.lab.process import wait_until
 
 
@@ -91,6 +92,19 @@ def test_kafka_killed_and_restarted_under_load(city, kafka):
             clients.wait_for(200)
     gateway.process.check_alive()
     expect_all_once(city, clients)
+
+
+def test_a_gateway_waits_for_topics_that_are_being_made(new_city, kafka):
+    city = new_city(create=False)
+    (city.directory / "tokens").parent.mkdir(parents=True, exist_ok=True)
+    (city.directory / "tokens").write_text(new_token()[1] + "\n")
+    process = city.program("gateway", PRODUCER, "gateway", "-b", kafka.bootstrap, "--city", city.name, "--listen", "127.0.0.1:0",
+                           "--management", "127.0.0.1:0", "--tokens", city.directory / "tokens", "--connect-timeout", "60s")
+    process.wait_for_log(f"no topic {city.name}.headcount-changes.*waiting for it")
+    assert ask(process, "/healthz")[0] == 200 and ask(process, "/readyz")[:2] == (503, "starting\n")
+    kafka.create_city(city.name, 1)
+    wait_until("it is ready", lambda: ask(process, "/readyz")[0] == 200, 60, process.check_alive)
+    assert process.stop() == 0
 
 
 def test_gateway_killed_while_clients_repeat(city):

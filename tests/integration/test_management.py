@@ -69,6 +69,22 @@ def test_not_ready_while_kafka_is_away(city):
     assert consumer.stop() == 0
 
 
+def test_not_ready_while_no_broker_can_be_reached(city, kafka):
+    consumer = city.consumer(*PORT_0)
+    wait_until("it is ready", lambda: ready(consumer) == (200, "ready\n"), 60, consumer.check_alive)
+    kafka.kill()
+    try:
+        wait_until("it is not ready", lambda: ready(consumer) == (503, "kafka is away\n"), 60, consumer.check_alive)
+        assert ask(consumer, "/healthz")[:2] == (200, "live\n")
+    finally:
+        kafka.start()
+    wait_until("it is ready again", lambda: ready(consumer) == (200, "ready\n"), 60, consumer.check_alive)
+    city.given_events(e.headcount("1", "hong-bang", 5))
+    city.wait_until_folded(alive=consumer.check_alive)
+    assert consumer.stop() == 0
+    city.expect_exact()
+
+
 def test_paths_and_methods(city):
     consumer = away(city)
     for path in ("/", "/metric", "/metrics/", "/healthz2", "//healthz", "/%2e%2e/etc/passwd"):
