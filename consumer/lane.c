@@ -1,4 +1,6 @@
-/* Open-addressing tables of seen ids, 16 bytes a record, one table a lane, within a bound of memory. */
+/* The tables of seen ids, one a lane, within a bound of memory. A lane keeps what it knows of its records in their order, and
+ * finds them by an index of groups that are a cache line each: a new id costs one line of the index, and a byte of twelve
+ * there tells nearly always that it is new. */
 #define _GNU_SOURCE /* mremap */
 #include "consumer/lane.h"
 
@@ -10,29 +12,33 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-struct entry {
-    uint64_t hash;   /* of the identity; 0 = empty */
-    uint32_t digest; /* low half of the meaning's digest */
-    uint32_t index;  /* the record's number in the lane */
-};
-_Static_assert(sizeof(struct entry) == 16, "16 bytes a record: what the memory bound is made of");
-
 enum {
     PAGE = 4096,
-    ENTRIES_PER_PAGE = PAGE / sizeof(struct entry),
-    LOAD_PERCENT = 85,            /* of a full table; growth by a quarter makes it 68, hence at most 23.6 bytes an id */
-    AHEAD = 16,                   /* appended records whose places are fetched together */
-    RUN_USUAL = 1024,             /* entries that a growing table moves at a time, */
-    RUN_MOST = 4096,              /* at most (at this load a thousand places in a row are hardly ever taken), */
-    WAITING_MOST = RUN_MOST + 64, /* and those that wait for its front to be empty */
+    SLOTS = 12,        /* of a group */
+    LOAD_PERCENT = 80, /* of a full index, at most; it grows by a half, hence at most 10 bytes an id, and 12 of a record */
+    AHEAD = 16,        /* records whose groups are fetched together */
 };
+
+/* What is kept of a record: 64 bits of the identity, as a hash, and 32 of the meaning. Its number in the lane is its place. */
+struct __attribute__((packed)) known {
+    uint64_t hash;
+    uint32_t digest;
+};
+/* Filled from the front. An id is in the first group, from the one its hash names on, that had a free slot. */
+struct group {
+    uint8_t tags[SLOTS]; /* of the hashes; 0 = free */
+    uint32_t used;
+    uint32_t index[SLOTS]; /* the records' numbers */
+};
+_Static_assert(sizeof(struct known) == 12 && sizeof(struct group) == 64, "what the memory bound is made of");
 
 enum lane_state { LANE_ABSENT, LANE_LOADING, LANE_LOADED };
 
 struct lane {
-    struct entry *entries; /* mapped; NULL while there are none */
-    uint64_t capacity;     /* entries */
-    int64_t length;        /* records, each with one entry; those pending have one too, and follow */
+    struct known *records; /* mapped, as the groups are; NULL while there are none */
+    struct group *groups;
+    uint64_t record_capacity, group_count;
+    int64_t length; /* records; those pending follow */
     uint32_t pending, pending_most;
     uint8_t *pending_records; /* in the lanes' one array */
     uint64_t touched;
@@ -44,7 +50,7 @@ struct lanes {
     struct lane lanes[SEEN_LANES];
     int64_t memory, memory_most;
     uint64_t clock; /* counts touches */
-    /* The hash is keyed, as ids come from outside: nobody can prepare ids that crowd one place. It decides nothing. */
+    /* The hash is keyed, as ids come from outside: nobody can prepare ids that crowd one group. It decides nothing. */
     uint64_t seed;
     uint64_t mask;
     uint8_t *pending; /* records of all lanes' windows, one after the other */
@@ -87,14 +93,43 @@ void lanes_set_seed(struct lanes *lanes, uint64_t seed)
 
 static inline uint64_t hash_of(const struct lanes *lanes, const uint8_t identity[16])
 {
-    uint64_t hash = XXH3_64bits_withSeed(identity, 16, lanes->seed) & lanes->mask;
-    return hash ? hash : 1;
+    return XXH3_64bits_withSeed(identity, 16, lanes->seed) & lanes->mask;
 }
 
-/* Places follow the order of hashes, so that a table can grow where it is. */
-static inline uint64_t place_of(uint64_t hash, uint64_t capacity)
+static inline uint64_t group_of(uint64_t hash, uint64_t group_count)
 {
-    return (uint64_t)(((unsigned __int128)hash * capacity) >> 64);
+    return (uint64_t)(((unsigned __int128)hash * group_count) >> 64);
+}
+
+static inline uint64_t group_after(uint64_t group, uint64_t group_count)
+{
+    return group + 1 == group_count ? 0 : group + 1;
+}
+
+static inline uint8_t tag_of(uint64_t hash)
+{
+    uint8_t tag = (uint8_t)hash;
+    return tag ? tag : 1;
+}
+
+/* A bit in the top of each byte that is zero. */
+static inline uint64_t zero_bytes(uint64_t bytes)
+{
+    const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f);
+    return ~(((bytes & low) + low) | bytes | low);
+}
+
+/* Which slots have the tag: bit n of the answer for slot n. */
+static inline uint32_t slots_with(const struct group *group, uint8_t tag)
+{
+    uint64_t first, rest = 0, wanted = tag * UINT64_C(0x0101010101010101);
+    memcpy(&first, group->tags, 8);
+    memcpy(&rest, group->tags + 8, SLOTS - 8);
+    uint64_t low = zero_bytes(le64toh(first) ^ wanted), high = zero_bytes((le64toh(rest) ^ wanted) | ~UINT64_C(0xffffffff));
+    if (__builtin_expect(!(low | high), 1))
+        return 0;
+    const uint64_t gather = UINT64_C(0x0102040810204080); /* the bits 7, 15, … of a product's factor meet in its top byte */
+    return (uint32_t)((low >> 7) * gather >> 56 & 0xff) | (uint32_t)((high >> 7) * gather >> 56 & 0xf) << 8;
 }
 
 static inline const struct lane *lane_at(const struct lanes *lanes, uint32_t lane)
@@ -113,14 +148,20 @@ int64_t lane_length(const struct lanes *lanes, uint32_t lane)
     return lane_at(lanes, lane)->length;
 }
 
+static int64_t bytes_of(const struct lane *self)
+{
+    return (int64_t)(self->record_capacity * sizeof *self->records + self->group_count * sizeof *self->groups);
+}
+
 void lane_drop(struct lanes *lanes, uint32_t lane)
 {
     assert(lane < SEEN_LANES);
     struct lane *self = &lanes->lanes[lane];
-    if (self->entries) {
-        munmap(self->entries, self->capacity * sizeof *self->entries);
-        lanes->memory -= (int64_t)(self->capacity * sizeof *self->entries);
-    }
+    lanes->memory -= bytes_of(self);
+    if (self->records)
+        munmap(self->records, self->record_capacity * sizeof *self->records);
+    if (self->groups)
+        munmap(self->groups, self->group_count * sizeof *self->groups);
     *self = (struct lane){.touched = self->touched, .needed = self->needed};
 }
 
@@ -154,12 +195,24 @@ int64_t lanes_memory(const struct lanes *lanes)
     return lanes->memory;
 }
 
+/* Rounded up to whole pages. */
+static uint64_t paged(uint64_t count, size_t each)
+{
+    uint64_t pages = (count * each + PAGE - 1) / PAGE;
+    return pages * PAGE / each;
+}
+
+static uint64_t groups_for(uint64_t records)
+{
+    return records * 100 / (SLOTS * LOAD_PERCENT) + 1;
+}
+
 int64_t lane_memory_of(int64_t records)
 {
     if (records <= 0)
         return 0;
-    uint64_t entries = (uint64_t)records * 125 / LOAD_PERCENT + 2;
-    return (int64_t)((entries / ENTRIES_PER_PAGE + 2) * PAGE);
+    uint64_t most = (uint64_t)records;
+    return (int64_t)((most + most / 16) * sizeof(struct known) + groups_for(most) * 3 / 2 * sizeof(struct group)) + 4 * PAGE;
 }
 
 /* Let go of the lane touched longest ago among those that are not needed; false when there is none. */
@@ -168,7 +221,7 @@ static bool evict_one(struct lanes *lanes, const struct lane *keep)
     struct lane *oldest = NULL;
     for (uint32_t lane = 0; lane < SEEN_LANES; lane++) {
         struct lane *self = &lanes->lanes[lane];
-        if (self->entries && !self->needed && self != keep && (!oldest || self->touched < oldest->touched))
+        if (self->records && !self->needed && self != keep && (!oldest || self->touched < oldest->touched))
             oldest = self;
     }
     if (!oldest)
@@ -187,77 +240,27 @@ bool lanes_make_room(struct lanes *lanes, const bool needed[SEEN_LANES], int64_t
     return true;
 }
 
-static inline void insert(struct entry *entries, uint64_t capacity, struct entry entry)
-{
-    uint64_t place = place_of(entry.hash, capacity);
-    while (entries[place].hash)
-        if (++place == capacity)
-            place = 0;
-    entries[place] = entry;
-}
-
-/* Have the kernel give the pages of these entries, for writing, in one go, which costs far less than one by one. It may
- * not know how (before Linux 5.14): then they come one by one. */
-static void populate(struct entry *entries, uint64_t from, uint64_t to)
+/* Have the kernel give these pages, for writing, in one go, which costs far less than one by one. It may not know how
+ * (before Linux 5.14): then they come one by one. */
+static void populate(void *memory, size_t from, size_t to)
 {
 #ifdef MADV_POPULATE_WRITE
-    madvise(entries + from, (to - from) * sizeof *entries, MADV_POPULATE_WRITE);
+    from = from / PAGE * PAGE;
+    madvise((char *)memory + from, to - from, MADV_POPULATE_WRITE);
 #else
-    (void)entries, (void)from, (void)to;
+    (void)memory, (void)from, (void)to;
 #endif
 }
 
-/* Put every entry where the new capacity wants it. From back to front, by runs without an empty place before them: no
- * entry of such a run belongs before it, so each finds either empty places or entries that have been moved. Those that
- * would pass the end, whose place is at the front, wait until the front is empty. False when a run or the wait was longer
- * than there is room for: then some entries are where the old capacity had them, and those in `ret_waiting` nowhere. */
-static bool spread(struct entry *entries, uint64_t old, uint64_t capacity, struct entry ret_waiting[WAITING_MOST],
-                   size_t *ret_count)
+/* Memory of pages that grows where it is or moves, without being copied. NULL when there is none. */
+static void *map_more(void *memory, size_t old, size_t size)
 {
-    struct entry run[RUN_MOST];
-    size_t waiting = 0;
-    for (uint64_t end = old, begin; end > 0; end = begin) {
-        begin = end > RUN_USUAL ? end - RUN_USUAL : 0;
-        while (begin > 0 && entries[begin - 1].hash && end - begin < RUN_MOST)
-            begin--;
-        *ret_count = waiting;
-        if ((begin > 0 && entries[begin - 1].hash) || waiting + (end - begin) > WAITING_MOST)
-            return false;
-        size_t count = 0;
-        for (uint64_t i = begin; i < end; i++) {
-            run[count] = entries[i];
-            count += entries[i].hash != 0;
-        }
-        memset(entries + begin, 0, (end - begin) * sizeof *entries);
-        for (size_t i = 0; i < count; i++) {
-            uint64_t place = place_of(run[i].hash, capacity);
-            while (place < capacity && entries[place].hash)
-                place++;
-            if (place < capacity)
-                entries[place] = run[i];
-            else
-                ret_waiting[waiting++] = run[i];
-        }
-    }
-    for (size_t i = 0; i < waiting; i++)
-        insert(entries, capacity, ret_waiting[i]);
-    return true;
-}
-
-/* Move every entry, wherever it is, to a table of its own. */
-static struct entry *rebuild(struct entry *entries, uint64_t capacity, const struct entry *waiting, size_t count)
-{
-    struct entry *fresh =
-        mmap(NULL, capacity * sizeof *fresh, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (fresh != MAP_FAILED) {
-        for (uint64_t i = 0; i < capacity; i++)
-            if (entries[i].hash)
-                insert(fresh, capacity, entries[i]);
-        for (size_t i = 0; i < count; i++)
-            insert(fresh, capacity, waiting[i]);
-    }
-    munmap(entries, capacity * sizeof *entries);
-    return fresh != MAP_FAILED ? fresh : NULL;
+    void *more = memory ? mremap(memory, old, size, MREMAP_MAYMOVE)
+                        : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (more == MAP_FAILED)
+        return NULL;
+    populate(more, old, size);
+    return more;
 }
 
 static int no_memory(struct error *error, int64_t length)
@@ -265,40 +268,73 @@ static int no_memory(struct error *error, int64_t length)
     return error_set(error, ERROR_MEMORY, "out of memory for %lld ids of a seen lane", (long long)length);
 }
 
-/* Make place for `length` records in all. The table grows where it is, and only its new part takes new pages. */
-static int grow(struct lanes *lanes, struct lane *self, int64_t length, struct error *error)
+static void insert(struct group *groups, uint64_t group_count, uint64_t hash, uint32_t index)
 {
-    if ((uint64_t)length * 100 <= self->capacity * LOAD_PERCENT)
-        return 0;
-    uint64_t old = self->capacity, capacity = old + old / 4, least = (uint64_t)length * 100 / LOAD_PERCENT + 1;
-    if (capacity < least)
-        capacity = least;
-    capacity = (capacity + ENTRIES_PER_PAGE - 1) / ENTRIES_PER_PAGE * ENTRIES_PER_PAGE;
-    int64_t more = (int64_t)((capacity - old) * sizeof(struct entry));
+    uint64_t at = group_of(hash, group_count);
+    while (groups[at].used == SLOTS)
+        at = group_after(at, group_count);
+    struct group *group = &groups[at];
+    group->tags[group->used] = tag_of(hash);
+    group->index[group->used++] = index;
+}
+
+/* The records from `from` to `to` join the index. */
+static void index_records(struct lane *self, int64_t from, int64_t to)
+{
+    for (int64_t i = from; i < to; i++) {
+        if (i + AHEAD < to)
+            __builtin_prefetch(&self->groups[group_of(self->records[i + AHEAD].hash, self->group_count)], 1);
+        insert(self->groups, self->group_count, self->records[i].hash, (uint32_t)i);
+    }
+}
+
+static void make_room_for(struct lanes *lanes, const struct lane *self, int64_t more)
+{
     while (lanes->memory > lanes->memory_most - more)
         if (!evict_one(lanes, self))
             break;
-    struct entry *entries =
-        self->entries ? mremap(self->entries, old * sizeof *entries, capacity * sizeof *entries, MREMAP_MAYMOVE)
-                      : mmap(NULL, capacity * sizeof *entries, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (entries == MAP_FAILED)
-        return no_memory(error, length);
-    populate(entries, old, capacity);
-    self->entries = entries;
-    self->capacity = capacity;
+}
+
+static bool grow_records(struct lanes *lanes, struct lane *self, int64_t length)
+{
+    uint64_t old = self->record_capacity, capacity = old + old / 16;
+    if ((uint64_t)length <= old)
+        return true;
+    capacity = paged(capacity < (uint64_t)length ? (uint64_t)length : capacity, sizeof *self->records);
+    make_room_for(lanes, self, (int64_t)((capacity - old) * sizeof *self->records));
+    void *records = map_more(self->records, old * sizeof *self->records, capacity * sizeof *self->records);
+    if (!records)
+        return false;
+    self->records = records;
+    self->record_capacity = capacity;
+    lanes->memory += (int64_t)((capacity - old) * sizeof *self->records);
+    return true;
+}
+
+/* A larger index is filled anew, from the records. */
+static bool grow_index(struct lanes *lanes, struct lane *self, int64_t length)
+{
+    uint64_t old = self->group_count, count = old + old / 2, least = groups_for((uint64_t)length);
+    if (least <= old)
+        return true;
+    count = paged(count < least ? least : count, sizeof *self->groups);
+    int64_t more = (int64_t)((count - old) * sizeof *self->groups);
+    make_room_for(lanes, self, more);
+    struct group *groups = map_more(self->groups, old * sizeof *groups, count * sizeof *groups);
+    if (!groups)
+        return false;
+    memset(groups, 0, old * sizeof *groups);
+    self->groups = groups;
+    self->group_count = count;
     lanes->memory += more;
-    struct entry waiting[WAITING_MOST];
-    size_t count = 0;
-    if (!spread(entries, old, capacity, waiting, &count)) {
-        /* Never met with hashes that differ; tests make them equal. */
-        self->entries = rebuild(entries, capacity, waiting, count);
-        if (!self->entries) {
-            lanes->memory -= (int64_t)(capacity * sizeof *entries);
-            lane_drop(lanes, (uint32_t)(self - lanes->lanes));
-            return no_memory(error, length);
-        }
-    }
-    return 0;
+    index_records(self, 0, self->length);
+    return true;
+}
+
+/* Make place for `length` records in all. */
+static int grow(struct lanes *lanes, struct lane *self, int64_t length, struct error *error)
+{
+    return grow_records(lanes, self, length) && grow_index(lanes, self, length) ? 0 : no_memory(error, length);
 }
 
 static int make_place(struct lanes *lanes, struct lane *self, size_t count, struct error *error)
@@ -309,18 +345,16 @@ static int make_place(struct lanes *lanes, struct lane *self, size_t count, stru
     return grow(lanes, self, self->length + (int64_t)count, error);
 }
 
-/* An entry was put into an empty place, so taking the entries out again, the last one first, leaves what was before. */
-static void forget_pending(const struct lanes *lanes, struct lane *self)
+/* A record came into its group last, so taking the records out again, the last one first, leaves what was before. */
+static void forget_pending(struct lane *self)
 {
     while (self->pending > 0) {
-        uint32_t last = --self->pending, index = (uint32_t)(self->length + last);
-        uint64_t place = place_of(hash_of(lanes, self->pending_records + (size_t)last * SEEN_RECORD_SIZE), self->capacity);
-        while (self->entries[place].index != index || !self->entries[place].hash) {
-            assert(self->entries[place].hash);
-            if (++place == self->capacity)
-                place = 0;
-        }
-        self->entries[place] = (struct entry){0};
+        uint32_t index = (uint32_t)(self->length + --self->pending);
+        uint64_t at = group_of(self->records[index].hash, self->group_count);
+        while (self->groups[at].index[self->groups[at].used - 1] != index)
+            at = group_after(at, self->group_count);
+        struct group *group = &self->groups[at];
+        group->tags[--group->used] = 0;
     }
     self->pending_most = 0;
 }
@@ -329,26 +363,17 @@ int lane_append(struct lanes *lanes, uint32_t lane, const uint8_t *records, size
 {
     assert(lane_at(lanes, lane)->state != LANE_ABSENT);
     struct lane *self = &lanes->lanes[lane];
-    forget_pending(lanes, self);
+    forget_pending(self);
     int result = make_place(lanes, self, count, error);
     if (result < 0)
         return result;
-    for (size_t done = 0; done < count;) {
-        struct entry batch[AHEAD];
-        size_t size = count - done < AHEAD ? count - done : AHEAD;
-        for (size_t i = 0; i < size; i++) {
-            const uint8_t *record = records + (done + i) * SEEN_RECORD_SIZE;
-            uint64_t digest;
-            memcpy(&digest, record + 16, sizeof digest);
-            batch[i].hash = hash_of(lanes, record);
-            batch[i].digest = (uint32_t)le64toh(digest);
-            batch[i].index = (uint32_t)(self->length + (int64_t)(done + i));
-            __builtin_prefetch(&self->entries[place_of(batch[i].hash, self->capacity)], 1);
-        }
-        for (size_t i = 0; i < size; i++)
-            insert(self->entries, self->capacity, batch[i]);
-        done += size;
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *record = records + i * SEEN_RECORD_SIZE;
+        uint64_t digest;
+        memcpy(&digest, record + 16, sizeof digest);
+        self->records[self->length + (int64_t)i] = (struct known){hash_of(lanes, record), (uint32_t)le64toh(digest)};
     }
+    index_records(self, self->length, self->length + (int64_t)count);
     self->length += (int64_t)count;
     return 0;
 }
@@ -369,7 +394,7 @@ int lanes_take_tail(struct lanes *lanes, uint32_t lane, int64_t stored, const ui
 void lanes_forget_pending(struct lanes *lanes)
 {
     for (uint32_t lane = 0; lane < SEEN_LANES; lane++)
-        forget_pending(lanes, &lanes->lanes[lane]);
+        forget_pending(&lanes->lanes[lane]);
 }
 
 void lanes_keep_pending(struct lanes *lanes)
@@ -422,43 +447,53 @@ uint64_t lanes_hash(const struct lanes *lanes, const struct identity *identity)
     return hash_of(lanes, identity->bytes);
 }
 
-/* Goes through the entries of this hash. Those of the lane are looked at from after record `*after` on (NULL: all of
+/* Goes through the records of this hash. Those of the lane are looked at from after record `*after` on (NULL: all of
  * them); those pending, exactly. */
 static enum seen find_or_add(struct lanes *lanes, uint32_t lane, uint64_t hash, const struct identity *identity,
                              uint64_t digest, const uint32_t *after, uint32_t *ret_index)
 {
     struct lane *self = &lanes->lanes[lane];
-    uint64_t place = place_of(hash, self->capacity), stored = htole64(digest);
-    const struct entry *first = NULL;
-    bool passed = !after;
-    for (; self->entries[place].hash; place = place + 1 == self->capacity ? 0 : place + 1) {
-        const struct entry *entry = &self->entries[place];
+    uint64_t at = group_of(hash, self->group_count), stored = htole64(digest);
+    uint8_t tag = tag_of(hash);
+    bool passed = !after, maybe = false;
+    struct group *group;
+    for (;; at = group_after(at, self->group_count)) {
+        group = &self->groups[at];
+        for (uint32_t slots = slots_with(group, tag); slots; slots &= slots - 1) {
+            uint32_t index = group->index[__builtin_ctz(slots)];
+            const struct known *known = &self->records[index];
 #ifdef CITYTOTALS_WITHOUT_DUPLICATE_CHECK
-        continue;
-#endif
-        if (entry->hash != hash)
             continue;
-        if (entry->index >= self->length) {
-            const uint8_t *record = self->pending_records + (size_t)(entry->index - self->length) * SEEN_RECORD_SIZE;
-            if (memcmp(record, identity->bytes, sizeof identity->bytes) == 0)
-                return memcmp(record + sizeof identity->bytes, &stored, sizeof stored) == 0 ? SEEN_DUPLICATE : SEEN_CONFLICT;
-        } else if (!passed) {
-            passed = entry->index == *after;
-        } else if (!after && entry->digest == (uint32_t)digest) {
-            return SEEN_DUPLICATE;
-        } else if (!first) {
-            first = entry;
+#endif
+            if (known->hash != hash)
+                continue;
+            if (index >= self->length) {
+                const uint8_t *record = self->pending_records + (size_t)(index - self->length) * SEEN_RECORD_SIZE;
+                if (memcmp(record, identity->bytes, sizeof identity->bytes) == 0)
+                    return memcmp(record + sizeof identity->bytes, &stored, sizeof stored) == 0 ? SEEN_DUPLICATE
+                                                                                                : SEEN_CONFLICT;
+            } else if (!passed) {
+                passed = index == *after;
+            } else if (!after && known->digest == (uint32_t)digest) {
+                return SEEN_DUPLICATE;
+            } else if (!maybe) {
+                maybe = true;
+                *ret_index = index;
+            }
         }
+        if (group->used < SLOTS)
+            break;
     }
-    if (first) {
-        *ret_index = first->index;
+    if (maybe)
         return SEEN_MAYBE;
-    }
     assert(self->pending < self->pending_most);
     uint8_t *record = self->pending_records + (size_t)self->pending * SEEN_RECORD_SIZE;
     memcpy(record, identity->bytes, sizeof identity->bytes);
     memcpy(record + sizeof identity->bytes, &stored, sizeof stored);
-    self->entries[place] = (struct entry){hash, (uint32_t)digest, (uint32_t)(self->length + self->pending++)};
+    uint32_t index = (uint32_t)(self->length + self->pending++);
+    self->records[index] = (struct known){hash, (uint32_t)digest};
+    group->tags[group->used] = tag;
+    group->index[group->used++] = index;
     return SEEN_NEW;
 }
 
@@ -480,6 +515,6 @@ enum seen lane_add_after(struct lanes *lanes, uint32_t lane, uint64_t hash, cons
 void lane_prefetch(const struct lanes *lanes, uint32_t lane, uint64_t hash)
 {
     const struct lane *self = lane_at(lanes, lane);
-    if (self->entries)
-        __builtin_prefetch(&self->entries[place_of(hash, self->capacity)], 1);
+    if (self->groups)
+        __builtin_prefetch(&self->groups[group_of(hash, self->group_count)], 1);
 }
