@@ -30,6 +30,7 @@ struct batch *batch_free(struct batch *batch)
     if (!batch)
         return NULL;
     buffer_free(&batch->details);
+    buffer_free(&batch->bytes);
     free(batch->records);
     free(batch->items);
     free(batch);

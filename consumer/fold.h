@@ -67,12 +67,12 @@ struct item {
 };
 
 struct batch {
-    struct source_record *records; /* filled by the source; released by the driver */
+    struct source_record *records; /* filled by the source, */
+    struct buffer bytes;           /* with what they point to */
     struct item *items;
     size_t count, capacity;
     size_t low, high; /* the window being folded; before `low` all is committed */
     struct buffer details;
-    size_t held;  /* records that the source must have back; the driver's */
     int64_t gaps; /* offsets passed over between the records */
 };
 /* Where its partition stands after an item that is not ITEM_NOTHING. */

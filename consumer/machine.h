@@ -107,13 +107,12 @@ struct machine_options {
 struct machine;
 /* ERROR_MEMORY. `city` is copied. */
 int machine_new(const struct machine_options *options, struct machine **ret_machine, struct error *error);
-/* Records that a batch still holds (see machine_batches) must have been released. NULL; accepts NULL. */
-struct machine *machine_free(struct machine *machine);
+struct machine *machine_free(struct machine *machine); /* NULL; accepts NULL */
 
 /* The first input has no result; then each input is what came of the action before. After EXIT no more. */
 const struct action *machine_step(struct machine *machine, const struct input *input);
 
-/* The two batches, so that a driver that ends can release what they hold. */
+/* The batch being committed and the one after it, for tests. */
 void machine_batches(struct machine *machine, struct batch *ret_batches[2]);
 const struct partitions *machine_partitions(const struct machine *machine);
 const struct machine_counts *machine_counts(const struct machine *machine);

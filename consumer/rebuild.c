@@ -89,21 +89,22 @@ static int first_time(struct rebuild *rebuild, const struct topic_partition *par
                       struct error *error)
 {
     struct source_record record;
+    struct buffer bytes = {0};
     bool rebalanced;
     int64_t deadline = clock_monotonic_ms() + FIRST_RECORD_MS;
     *ret_ms = clock_wall_ms();
     int result = low < high ? source_assign(rebuild->probe, part, &low, 1, error) : 0;
     for (bool found = low >= high; result >= 0 && !found;) {
-        ssize_t count = source_fetch(rebuild->probe, &record, 1, 100, &rebalanced);
+        ssize_t count = source_fetch(rebuild->probe, &record, 1, &bytes, 100, &rebalanced);
         if (count > 0) {
             found = record.kind != RECORD_ERROR;
             if (record.kind == RECORD_MESSAGE)
                 *ret_ms = record.timestamp_ms;
-            source_release(&record, 1);
         }
         if (!found && clock_monotonic_ms() >= deadline)
             result = error_set(error, ERROR_KAFKA, "read the first record of a page-visit partition: nothing came");
     }
+    buffer_free(&bytes);
     return result;
 }
 

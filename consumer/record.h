@@ -24,7 +24,6 @@ struct source_record {
     struct slice key, value;
     int error_code;         /* the Kafka library's; 0 for a message */
     const char *error_text; /* NULL for a message */
-    void *message;          /* what the slices and the text point into; owned by the batch until source_release */
 };
 
 #define TOPIC_NONE 255 /* `topic` of an error about no topic of ours */

@@ -144,12 +144,12 @@ static void take_assignment(struct run *run, struct input *input)
 static void fetch(struct run *run, const struct action *action, struct input *input)
 {
     struct batch *batch = action->batch;
-    source_release(batch->records, batch->held);
-    ssize_t count = source_fetch(run->source, batch->records, batch->capacity, action->wait_ms, &input->rebalanced);
-    batch->held = input->count = count > 0 ? (size_t)count : 0;
+    ssize_t count = source_fetch(run->source, batch->records, batch->capacity, &batch->bytes, action->wait_ms,
+                                 &input->rebalanced);
+    input->count = count > 0 ? (size_t)count : 0;
     if (!run->resolver)
         return;
-    resolver_meet(run->resolver, batch->records, batch->held, SCHEMA_WAIT_MS);
+    resolver_meet(run->resolver, batch->records, input->count, SCHEMA_WAIT_MS);
     if (resolver_take_changed(run->resolver))
         decoder_forget_ids(run->decoder);
 }
@@ -278,12 +278,6 @@ static int loop(struct run *run, struct error *error)
 
 static void free_run(struct run *run)
 {
-    struct batch *batches[2];
-    if (run->machine) {
-        machine_batches(run->machine, batches);
-        source_release(batches[0]->records, batches[0]->held);
-        source_release(batches[1]->records, batches[1]->held);
-    }
     run->letters = letters_close(run->letters);
     run->source = source_close(run->source);
     run->store = store_close(run->store);

@@ -18,7 +18,7 @@ static const struct setting run_settings[] = {
      .help = "Most memory for the ids of events seen before, at up to 24 bytes an id; lanes used least recently are let "
              "go and read again from Redis when needed."},
     {.name = "batch-events", .kind = SETTING_NUMBER, .offset = AT(batch_events), .placeholder = "N",
-     .default_text = "20000", .least = 1, .most = 50000,
+     .default_text = "40000", .least = 1, .most = 50000,
      .help = "Most records in one commit. A commit takes what is there, so an idle consumer commits each event at once."},
     {.name = "accept-log-start", .kind = SETTING_FLAG, .offset = AT(accept_log_start),
      .help = "Go on where a log starts after the stored offset; the gap is recorded in Redis."},
@@ -96,7 +96,7 @@ static const struct setting rebuild_settings[] = {
      .help = "Most memory for the ids of events seen before, at up to 24 bytes an id; lanes used least recently are let "
              "go and read again from Redis when needed."},
     {.name = "batch-events", .kind = SETTING_NUMBER, .offset = AT(batch_events), .placeholder = "N",
-     .default_text = "20000", .least = 1, .most = 50000,
+     .default_text = "40000", .least = 1, .most = 50000,
      .help = "Most records in one commit. A commit takes what is there, so an idle consumer commits each event at once."},
     {.name = "accept-log-start", .kind = SETTING_FLAG, .offset = AT(accept_log_start),
      .help = "Count from where an organisational log begins, though it begins after offset 0: what was before is lost from the totals."},

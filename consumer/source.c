@@ -1,6 +1,7 @@
 /* Drives a librdkafka group consumer: what the group gives, assignment at given offsets, batches of records. */
 #include <assert.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,6 +10,10 @@
 #include "consumer/source_internal.h"
 
 enum {
+    FETCH_MOST = 4 << 20, /* bytes of an answer from a broker; of one partition, half of it */
+    TAKEN_AT_ONCE = 256,
+    BYTES_AT_ONCE = 16 << 20, /* of keys and values: then a fetch ends, */
+    BYTES_KEPT = 32 << 20,    /* and what it took above is not kept for the next */
     CLOSE_TIMEOUT_MS = 5000,
     REPEATED_ERROR_MS = 30000,         /* the same error is logged once in so long */
     VERSION_WITH_BACKOFF = 0x02020000, /* librdkafka 2.2 has fetch.queue.backoff.ms */
@@ -101,11 +106,16 @@ static int make_conf(const struct common_options *common, const char *city, rd_k
 {
     char group[TOPIC_NAME_SIZE];
     snprintf(group, sizeof group, "citytotals.%s", city);
+    char partition_most[16], fetch_most[16];
+    snprintf(partition_most, sizeof partition_most, "%d", FETCH_MOST / 2);
+    snprintf(fetch_most, sizeof fetch_most, "%d", FETCH_MOST);
     const struct kafka_property defaults[] = {
         {"group.id", group},
         {"client.id", "citytotals-consumer"},
         {"queued.min.messages", "20000"},
         {"queued.max.messages.kbytes", "65536"},
+        {"fetch.message.max.bytes", partition_most},
+        {"fetch.max.bytes", fetch_most},
         {rd_kafka_version() >= VERSION_WITH_BACKOFF ? "fetch.queue.backoff.ms" : NULL, "5"},
         {NULL, NULL},
     };
@@ -122,8 +132,16 @@ static int make_conf(const struct common_options *common, const char *city, rd_k
     return kafka_conf_new(common, defaults, fixed, ret_conf, error);
 }
 
+/* librdkafka's buffers come and go by the megabyte: memory that is given back each time costs a page fault a page. */
+static void keep_freed_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 2 * FETCH_MOST);
+    mallopt(M_TRIM_THRESHOLD, 16 * FETCH_MOST);
+}
+
 int source_open(const struct common_options *common, const char *city, struct source **ret_source, struct error *error)
 {
+    keep_freed_memory();
     struct source *source = calloc(1, sizeof *source);
     if (!source)
         return error_set(error, ERROR_MEMORY, "out of memory");
@@ -198,7 +216,6 @@ struct source *source_close(struct source *source)
         rd_kafka_destroy_flags(source->kafka, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     }
     forget_given(source);
-    free(source->messages);
     free(source);
     return NULL;
 }
@@ -257,7 +274,17 @@ static uint8_t topic_of_message(const struct source *source, const rd_kafka_mess
     return (uint8_t)topic_of_name(source, rd_kafka_topic_name(message->rkt));
 }
 
-static void fill_record(struct source *source, struct source_record *record, rd_kafka_message_t *message)
+/* A copy, as a place in `bytes` + 1 until all is copied: the bytes may move while they grow. */
+static struct slice copy_of(struct buffer *bytes, const void *data, size_t size)
+{
+    if (!data)
+        return (struct slice){0};
+    buffer_append(bytes, data, size);
+    return (struct slice){(const char *)(uintptr_t)(bytes->size - size + 1), size}; // NOLINT: a place until all is copied
+}
+
+static void fill_record(struct source *source, struct source_record *record, const rd_kafka_message_t *message,
+                        struct buffer *bytes)
 {
     rd_kafka_timestamp_type_t timestamp_type;
     *record = (struct source_record){
@@ -265,19 +292,19 @@ static void fill_record(struct source *source, struct source_record *record, rd_
         .partition = message->partition,
         .offset = message->offset,
         .timestamp_ms = -1,
-        .message = message,
     };
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         record->kind = RECORD_MESSAGE;
         record->timestamp_ms = rd_kafka_message_timestamp(message, &timestamp_type);
-        record->key = (struct slice){message->key, message->key_len};
-        record->value = (struct slice){message->payload, message->len};
+        record->key = copy_of(bytes, message->key, message->key_len);
+        record->value = copy_of(bytes, message->payload, message->len);
     } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         record->kind = RECORD_EOF;
     } else {
         record->kind = RECORD_ERROR;
         record->error_code = message->err;
-        record->error_text = rd_kafka_message_errstr(message);
+        const char *text = rd_kafka_message_errstr(message);
+        record->error_text = copy_of(bytes, text, text ? strlen(text) + 1 : 0).data;
         if (!message->rkt)
             record->partition = -1;
         /* Outside the log no record is bad: the stored position must meet the log again, which tells what to do. */
@@ -286,52 +313,66 @@ static void fill_record(struct source *source, struct source_record *record, rd_
     }
 }
 
-/* Take at most `most` messages into source->messages, waiting for the first one only. */
-static size_t take(struct source *source, size_t most, int64_t wait_ms)
+/* Take at most `most` messages, waiting for the first one only. */
+static size_t take(struct source *source, rd_kafka_message_t **messages, size_t most, int64_t wait_ms)
 {
     /* librdkafka waits until the array is full or the time is up, so the wait is for an array of one. */
-    ssize_t count = rd_kafka_consume_batch_queue(source->queue, 0, source->messages, most);
+    ssize_t count = rd_kafka_consume_batch_queue(source->queue, 0, messages, most);
     if (count == 0 && wait_ms > 0 && !source->rebalanced) {
-        count = rd_kafka_consume_batch_queue(source->queue, (int)wait_ms, source->messages, 1);
+        count = rd_kafka_consume_batch_queue(source->queue, (int)wait_ms, messages, 1);
         if (count == 1 && most > 1) {
-            ssize_t more = rd_kafka_consume_batch_queue(source->queue, 0, source->messages + 1, most - 1);
+            ssize_t more = rd_kafka_consume_batch_queue(source->queue, 0, messages + 1, most - 1);
             count += more > 0 ? more : 0;
         }
     }
     return count > 0 ? (size_t)count : 0;
 }
 
-static bool reserve(struct source *source, size_t most)
+/* A message is copied and given back at once, while it is in the processor's cache: what librdkafka keeps of one takes
+ * far more memory than its bytes. */
+static size_t take_copies(struct source *source, struct source_record *records, size_t most, struct buffer *bytes,
+                          int64_t wait_ms)
 {
-    if (most <= source->messages_most)
-        return true;
-    rd_kafka_message_t **messages = realloc(source->messages, most * sizeof(rd_kafka_message_t *));
-    if (!messages)
-        return false;
-    source->messages = messages;
-    source->messages_most = most;
-    return true;
+    size_t taken = 0;
+    while (taken < most && bytes->size < BYTES_AT_ONCE && !source->rebalanced) {
+        rd_kafka_message_t *messages[TAKEN_AT_ONCE];
+        size_t left = most - taken, count = take(source, messages, left < TAKEN_AT_ONCE ? left : TAKEN_AT_ONCE, wait_ms);
+        for (size_t i = 0; i < count; i++) {
+            fill_record(source, &records[taken++], messages[i], bytes);
+            rd_kafka_message_destroy(messages[i]);
+        }
+        if (count < TAKEN_AT_ONCE)
+            break;
+        wait_ms = 0;
+    }
+    return taken;
 }
 
-ssize_t source_fetch(struct source *source, struct source_record *records, size_t most, int64_t wait_ms,
+static const char *placed(const struct buffer *bytes, const char *place)
+{
+    return place ? bytes->data + ((uintptr_t)place - 1) : NULL;
+}
+
+ssize_t source_fetch(struct source *source, struct source_record *records, size_t most, struct buffer *bytes, int64_t wait_ms,
                      bool *ret_rebalanced)
 {
     source->rebalanced = false;
-    if (!reserve(source, most)) {
-        snprintf(source->fatal, sizeof source->fatal, "out of memory for %zu records", most);
-        most = 0;
-    }
-    size_t count = most > 0 ? take(source, most, wait_ms) : 0;
+    if (bytes->capacity > BYTES_KEPT)
+        buffer_free(bytes);
+    bytes->bound = SIZE_MAX / 2;
+    buffer_reset(bytes);
+    size_t count = take_copies(source, records, most, bytes, wait_ms);
+    if (buffer_failed(bytes))
+        snprintf(source->fatal, sizeof source->fatal, "out of memory for %zu records", count);
     *ret_rebalanced = source->rebalanced;
-    if (source->rebalanced) {
-        for (size_t i = 0; i < count; i++)
-            rd_kafka_message_destroy(source->messages[i]);
+    if (source->rebalanced || buffer_failed(bytes))
         return 0;
-    }
     const struct source_record *before = NULL;
     for (size_t i = 0; i < count; i++) {
-        fill_record(source, &records[i], source->messages[i]);
-        const struct source_record *record = &records[i];
+        struct source_record *record = &records[i];
+        record->key.data = placed(bytes, record->key.data);
+        record->value.data = placed(bytes, record->value.data);
+        record->error_text = placed(bytes, record->error_text);
         /* A run of messages of one partition is looked at once. */
         if (!before || record->kind != RECORD_MESSAGE || before->kind != RECORD_MESSAGE ||
             before->partition != record->partition || before->topic != record->topic)
@@ -342,19 +383,14 @@ ssize_t source_fetch(struct source *source, struct source_record *records, size_
     return (ssize_t)count;
 }
 
-void source_release(struct source_record *records, size_t count)
+/* Take and forget what is there, waiting for the first one only; false when there was nothing. */
+static bool drain(struct source *source, int64_t wait_ms)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (records[i].message)
-            rd_kafka_message_destroy(records[i].message);
-        records[i].message = NULL;
-    }
-}
-
-static void drop(struct source *source, size_t count)
-{
+    rd_kafka_message_t *messages[TAKEN_AT_ONCE];
+    size_t count = take(source, messages, TAKEN_AT_ONCE, wait_ms);
     for (size_t i = 0; i < count; i++)
-        rd_kafka_message_destroy(source->messages[i]);
+        rd_kafka_message_destroy(messages[i]);
+    return count > 0;
 }
 
 void source_idle(struct source *source, int64_t wait_ms, bool *ret_rebalanced)
@@ -362,8 +398,7 @@ void source_idle(struct source *source, int64_t wait_ms, bool *ret_rebalanced)
     source->rebalanced = false;
     if (source->reading)
         source_read_nothing(source);
-    if (reserve(source, DRAIN_AT_ONCE))
-        drop(source, take(source, DRAIN_AT_ONCE, wait_ms));
+    drain(source, wait_ms);
     *ret_rebalanced = source->rebalanced;
 }
 
@@ -385,12 +420,9 @@ int source_assign(struct source *source, const struct topic_partition *parts, co
     int result = source_fatal(source, error);
     if (result < 0)
         return result;
-    if (!reserve(source, DRAIN_AT_ONCE))
-        return error_set(error, ERROR_MEMORY, "out of memory");
     rd_kafka_resp_err_t err = source_read_nothing(source);
-    size_t dropped;
-    while (!err && (dropped = take(source, DRAIN_AT_ONCE, 0)) > 0)
-        drop(source, dropped);
+    while (!err && drain(source, 0))
+        ;
     /* What the group gave may have changed meanwhile: then these may be somebody else's. The caller will see. */
     if (!err && count > 0 && !source->changed) {
         rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/types.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/health.h"
 #include "base/settings.h"
@@ -16,7 +17,7 @@ struct source;
 /* Makes the consumer; connects in the background. ERROR_CONFIG for bad -X properties. The options must outlive it. */
 int source_open(const struct common_options *common, const char *city, struct source **ret_source, struct error *error);
 /* Leaves the group, bounded by some seconds: where Kafka is away the library's handle is left behind, as destroying it
- * would wait for Kafka. Before the program ends. All records must have been released. NULL; accepts NULL. */
+ * would wait for Kafka. Before the program ends. NULL; accepts NULL. */
 struct source *source_close(struct source *source);
 
 /* Wait until a broker answers and the three topics exist, saying once what is waited for. ERROR_KAFKA after timeout_ms;
@@ -33,12 +34,11 @@ int source_check_topics(struct source *source, struct error *error);
 int source_subscribe(struct source *source, struct error *error);
 /* In place of source_subscribe: read all partitions that the topics have now, in no group. May be called again. */
 int source_take_all(struct source *source, struct error *error);
-/* Wait up to wait_ms for something, then take what is there, at most `most` records. Serves the group: when what it
- * gave us changed during the call, all records of the call are dropped, *ret_rebalanced is set and 0 returned. */
-ssize_t source_fetch(struct source *source, struct source_record *records, size_t most, int64_t wait_ms,
+/* Wait up to wait_ms for something, then take what is there, at most `most` records. What their slices point to is copied
+ * into `bytes`, which is emptied before: it is the caller's, and zeroed at first. Serves the group: when what it gave us
+ * changed during the call, all records of the call are dropped, *ret_rebalanced is set and 0 returned. */
+ssize_t source_fetch(struct source *source, struct source_record *records, size_t most, struct buffer *bytes, int64_t wait_ms,
                      bool *ret_rebalanced);
-/* Give the records back; their slices are gone. Accepts 0 records. */
-void source_release(struct source_record *records, size_t count);
 /* While nothing can be folded: read nothing (source_assign is due afterwards) and serve the group for up to wait_ms. */
 void source_idle(struct source *source, int64_t wait_ms, bool *ret_rebalanced);
 /* Has the group changed what it gave us since source_assignment was last called? */

@@ -11,7 +11,6 @@ enum {
     TOPIC_NAME_SIZE = 128,
     SOURCE_PARTITIONS_MOST = 4096, /* of one topic; ends of partitions past it are not watched */
     QUEUE_LOW = 20000,             /* records; as queued.min.messages */
-    DRAIN_AT_ONCE = 1024,
 };
 
 struct waker;
@@ -22,8 +21,6 @@ struct source {
     rd_kafka_queue_t *queue;
     char topics[EVENT_TYPES][TOPIC_NAME_SIZE];
     rd_kafka_topic_t *handles[EVENT_TYPES]; /* to tell a message's topic by its address */
-    rd_kafka_message_t **messages;          /* room for one fetch */
-    size_t messages_most;
 
     struct topic_partition *given; /* by the group */
     size_t given_count;

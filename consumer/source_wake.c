@@ -1,13 +1,14 @@
 /* A thread that wakes librdkafka's readers. Before 2.2, a reader that found the local queue full sleeps up to a second,
  * however soon the queue is empty again; any request on the broker's connection wakes it. So, while there is more to
- * read and the queue runs low, each leader gets a cheap request a millisecond. */
+ * read, each leader gets a cheap request when a fetch has left the queue low, and every few milliseconds that it stays so:
+ * the reader may have looked at the queue just before. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "consumer/source_internal.h"
 
-enum { WAKE_EVERY_NS = 1000000, REQUEST_TIMEOUT_MS = 1000, PAUSE_ON_FAILURE_NS = 100000000 };
+enum { WAKE_AGAIN_NS = 4000000, REQUEST_TIMEOUT_MS = 1000, PAUSE_ON_FAILURE_NS = 100000000 };
 
 struct waker {
     struct source *source;
@@ -16,14 +17,25 @@ struct waker {
     pthread_cond_t changed;
     bool stop;
     bool busy;
+    bool low; /* a fetch has left the queue low since the last request */
     uint64_t generation; /* of `watched` */
     rd_kafka_topic_partition_list_t *watched;
     _Atomic bool seems_busy; /* a copy, so that the hot path takes no lock */
 };
 
-static void pause_ns(long ns)
+/* Until there may be a reader to wake, or all is to end. With the lock. */
+static void wait_for_work(struct waker *waker)
 {
-    nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
+    while (!waker->stop && (!waker->busy || !waker->watched))
+        pthread_cond_wait(&waker->changed, &waker->lock);
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += WAKE_AGAIN_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    while (!waker->stop && !waker->low && pthread_cond_timedwait(&waker->changed, &waker->lock, &until) == 0)
+        ;
+    waker->low = false;
 }
 
 static int32_t leader_of(const struct rd_kafka_metadata *metadata, const rd_kafka_topic_partition_t *partition)
@@ -86,8 +98,7 @@ static void *waker_run(void *context)
     uint64_t generation = 0;
     for (;;) {
         pthread_mutex_lock(&waker->lock);
-        while (!waker->stop && (!waker->busy || !waker->watched))
-            pthread_cond_wait(&waker->changed, &waker->lock);
+        wait_for_work(waker);
         bool stop = waker->stop;
         if (!stop && generation != waker->generation) {
             generation = waker->generation;
@@ -101,7 +112,6 @@ static void *waker_run(void *context)
         pthread_mutex_unlock(&waker->lock);
         if (stop)
             break;
-        pause_ns(WAKE_EVERY_NS);
         if (rd_kafka_queue_length(waker->source->queue) >= QUEUE_LOW)
             continue;
         if (!leaders)
@@ -111,7 +121,7 @@ static void *waker_run(void *context)
         if (leaders)
             rd_kafka_topic_partition_list_destroy(leaders);
         leaders = NULL; /* they may have moved */
-        pause_ns(PAUSE_ON_FAILURE_NS);
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_ON_FAILURE_NS}, NULL);
     }
     if (watched)
         rd_kafka_topic_partition_list_destroy(watched);
@@ -127,7 +137,11 @@ int waker_start(struct source *source, struct waker **ret_waker, struct error *e
         return error_set(error, ERROR_MEMORY, "out of memory");
     waker->source = source;
     pthread_mutex_init(&waker->lock, NULL);
-    pthread_cond_init(&waker->changed, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&waker->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     int failed = pthread_create(&waker->thread, NULL, waker_run, waker);
     if (failed) {
         pthread_cond_destroy(&waker->changed);
@@ -170,11 +184,15 @@ void waker_watch(struct waker *waker, const rd_kafka_topic_partition_list_t *par
 
 void waker_set_busy(struct waker *waker, bool busy)
 {
-    if (!waker || atomic_load_explicit(&waker->seems_busy, memory_order_relaxed) == busy)
+    if (!waker || (!busy && !atomic_load_explicit(&waker->seems_busy, memory_order_relaxed)))
+        return;
+    bool low = busy && rd_kafka_queue_length(waker->source->queue) < QUEUE_LOW;
+    if (!low && atomic_load_explicit(&waker->seems_busy, memory_order_relaxed) == busy)
         return;
     atomic_store_explicit(&waker->seems_busy, busy, memory_order_relaxed);
     pthread_mutex_lock(&waker->lock);
     waker->busy = busy;
+    waker->low = low;
     pthread_cond_signal(&waker->changed);
     pthread_mutex_unlock(&waker->lock);
 }

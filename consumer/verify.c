@@ -160,11 +160,8 @@ static int read_log(struct verify *verify, struct error *error)
     while (result >= 0 && !proof_is_read(verify->proof)) {
         bool rebalanced;
         int64_t left = proof_left(verify->proof);
-        ssize_t count = source_fetch(verify->source, batch->records, batch->capacity, WAIT_MS, &rebalanced);
-        batch->held = count > 0 ? (size_t)count : 0;
-        result = proof_take(verify->proof, batch->held, error);
-        source_release(batch->records, batch->held);
-        batch->held = 0;
+        ssize_t count = source_fetch(verify->source, batch->records, batch->capacity, &batch->bytes, WAIT_MS, &rebalanced);
+        result = proof_take(verify->proof, count > 0 ? (size_t)count : 0, error);
         int64_t now_ms = clock_monotonic_ms();
         if (proof_left(verify->proof) < left)
             heard_ms = now_ms;

@@ -48,6 +48,7 @@ int main(int argc, char **argv)
     const char *const settings[][2] = {
         {"bootstrap.servers", argv[1]}, {"group.id", text}, {"auto.offset.reset", "earliest"}, {"enable.auto.commit", "false"},
         {"enable.auto.offset.store", "false"}, {"check.crcs", "true"}, {"queued.min.messages", "20000"},
+        {"fetch.message.max.bytes", "2097152"}, {"fetch.max.bytes", "4194304"},
         {rd_kafka_version() >= VERSION_WITH_BACKOFF ? "fetch.queue.backoff.ms" : "client.id", "5"}};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     char reason[512];
