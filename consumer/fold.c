@@ -54,12 +54,13 @@ int fold_new(const char *city, struct decoder *decoder, struct lanes *lanes, siz
         fold->touched = calloc(batch_most, sizeof *fold->touched);
         fold->days = calloc(DAYS, sizeof *fold->days);
         fold->touched_days = calloc(DAYS, sizeof *fold->touched_days);
+        fold->ends = calloc(ENDS_MOST, sizeof *fold->ends);
         fold->visits = BUFFER_BOUNDED(batch_most * VISIT_RECORD_SIZE);
         fold->repeats = BUFFER_BOUNDED((size_t)REPEATS_PER_COMMIT * REPEAT_RECORD_SIZE);
         fold->text = BUFFER_BOUNDED(SIZE_MAX / 2);
     }
     if (!fold || !fold->agencies || !fold->cells || !fold->storage || !fold->suspects ||
-        !fold->touched || !fold->days || !fold->touched_days) {
+        !fold->touched || !fold->days || !fold->touched_days || !fold->ends) {
         fold_free(fold);
         return error_set(error, ERROR_MEMORY, "out of memory for a batch of %zu events", batch_most);
     }
@@ -83,6 +84,7 @@ struct fold *fold_free(struct fold *fold)
     free(fold->touched);
     free(fold->days);
     free(fold->touched_days);
+    free(fold->ends);
     buffer_free(&fold->visits);
     buffer_free(&fold->repeats);
     buffer_free(&fold->text);
@@ -108,6 +110,16 @@ static void letter(struct batch *batch, struct item *item, enum dead_letter_reas
     }
     buffer_append(&batch->details, detail, size);
     buffer_append(&batch->details, "", 1);
+}
+
+static uint32_t pilot(struct batch *batch, struct slice model, struct slice district)
+{
+    uint32_t place = (uint32_t)batch->details.size + 1;
+    buffer_slice_append(&batch->details, model);
+    buffer_append(&batch->details, "/", 1);
+    buffer_slice_append(&batch->details, district);
+    buffer_append(&batch->details, "", 1);
+    return place;
 }
 
 /* Nothing can be said of the record now: its partition waits for what its schema id means, or halts since that changed. */
@@ -174,20 +186,21 @@ static bool decode_one(struct fold *fold, struct batch *batch, struct item *item
     item->lane = agency->lane;
     item->identity = identity_of(event.event_id, &agency->salts[event.type]);
     item->digest = event_meaning_digest(&event);
+    batch->first_event = batch->first_event < (size_t)(item - batch->items) ? batch->first_event : (size_t)(item - batch->items);
+    batch->lane_events[item->lane]++;
     item->effective_date = event.effective_date;
+    item->pilot = 0;
     item->reverses = event.has_reverses;
     if (event.type == EVENT_HEADCOUNT_CHANGE) {
         item->word1 = (uint8_t)event.headcount.sector;
         item->word2 = (uint8_t)event.headcount.reason;
         item->number1 = event.headcount.delta;
-        item->pilot_model = item->district = (struct slice){0};
     } else {
         item->word1 = (uint8_t)event.merger.category;
         item->word2 = (uint8_t)event.merger.kind;
         item->number1 = event.merger.units_before;
         item->number2 = event.merger.units_after;
-        item->pilot_model = event.merger.pilot_model;
-        item->district = event.merger.district;
+        item->pilot = event.merger.pilot_model.data ? pilot(batch, event.merger.pilot_model, event.merger.district) : 0;
     }
     item->hash = lanes_hash(fold->lanes, &item->identity);
     if (fold->observe)
@@ -207,10 +220,14 @@ void fold_decode(struct fold *fold, struct partitions *partitions, struct batch 
     batch->low = 0;
     batch->high = 0;
     batch->gaps = 0;
+    batch->errors = 0;
+    batch->first_event = batch->count;
+    memset(batch->lane_events, 0, sizeof batch->lane_events);
     for (size_t i = 0; i < batch->count; i++) {
         const struct source_record *record = &batch->records[i];
         struct item *item = &batch->items[i];
         item->kind = ITEM_NOTHING;
+        batch->errors += record->kind == RECORD_ERROR;
         struct partition *partition = partition_find(partitions, record->topic, record->partition);
         item->partition = partition;
         if (!partition || record->kind == RECORD_ERROR)
@@ -235,10 +252,21 @@ void fold_decode(struct fold *fold, struct partitions *partitions, struct batch 
                 buffer_failed(&batch->details) ? "" : batch->details.data + (uintptr_t)batch->items[i].detail;
 }
 
+static bool window_has_all_events(const struct batch *batch)
+{
+    return batch->low <= batch->first_event && batch->high == batch->count;
+}
+
 void fold_lanes(struct fold *fold, struct batch *batch, size_t lanes_most, bool ret_needed[SEEN_LANES])
 {
     size_t needed = 0;
     memset(ret_needed, 0, SEEN_LANES * sizeof *ret_needed);
+    if (window_has_all_events(batch) && lanes_most >= SEEN_LANES) {
+        for (uint32_t lane = 0; lane < SEEN_LANES; lane++)
+            if ((ret_needed[lane] = batch->lane_events[lane] > 0))
+                lanes_touch(fold->lanes, lane);
+        return;
+    }
     for (size_t i = batch->low; i < batch->high; i++) {
         const struct item *item = &batch->items[i];
         if (item->kind != ITEM_EVENT || ret_needed[item->lane])
@@ -262,10 +290,13 @@ static enum item_seen item_seen_of(enum seen seen)
 static bool reserve(struct fold *fold, const struct batch *batch)
 {
     struct error error = {0};
-    memset(fold->lane_events, 0, sizeof fold->lane_events);
-    for (size_t i = batch->low; i < batch->high; i++)
-        if (batch->items[i].kind == ITEM_EVENT)
-            fold->lane_events[batch->items[i].lane]++;
+    memcpy(fold->lane_events, batch->lane_events, sizeof fold->lane_events);
+    if (!window_has_all_events(batch)) {
+        memset(fold->lane_events, 0, sizeof fold->lane_events);
+        for (size_t i = batch->low; i < batch->high; i++)
+            if (batch->items[i].kind == ITEM_EVENT)
+                fold->lane_events[batch->items[i].lane]++;
+    }
     if (lanes_reserve(fold->lanes, fold->lane_events, &error) < 0)
         fold->out_of_memory = true;
     return !fold->out_of_memory;

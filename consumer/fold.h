@@ -49,6 +49,7 @@ struct item {
     uint8_t reverses;
     int32_t effective_date;
     int32_t number1, number2; /* delta, or units before and after */
+    uint32_t pilot;           /* place in the batch's details of "<model>/<district>", + 1; 0 = none */
     struct partition *partition;
     union {
         struct {
@@ -56,7 +57,6 @@ struct item {
             struct identity identity;
             uint64_t digest;
             uint64_t hash; /* of the identity, for the lanes */
-            struct slice pilot_model, district; /* into the record's value */
         };
         struct {
             int64_t occurred_at_ms;
@@ -73,7 +73,10 @@ struct batch {
     size_t count, capacity;
     size_t low, high; /* the window being folded; before `low` all is committed */
     struct buffer details;
-    int64_t gaps; /* offsets passed over between the records */
+    int64_t gaps;         /* offsets passed over between the records */
+    size_t errors;        /* records of that kind */
+    size_t first_event;   /* place of the first ITEM_EVENT, */
+    uint32_t lane_events[SEEN_LANES]; /* and how many there are of each lane */
 };
 /* Where its partition stands after an item that is not ITEM_NOTHING. */
 static inline int64_t item_position_after(const struct batch *batch, size_t i)
@@ -139,7 +142,7 @@ struct arguments {
 int fold_arguments(struct fold *fold, struct batch *batch, const char *function, const char *epoch,
                    int32_t visit_partitions, struct arguments *ret_arguments, struct error *error);
 /* The commit went through: the new records join the lanes, the partitions move on. */
-int fold_committed(struct fold *fold, struct batch *batch, struct error *error);
+void fold_committed(struct fold *fold, struct batch *batch);
 /* Agencies are remembered to a bound; true when the caller should let go of all batches and call fold_forget. */
 bool fold_is_full(const struct fold *fold);
 void fold_forget(struct fold *fold);

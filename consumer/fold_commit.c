@@ -81,58 +81,31 @@ static void replace_number(struct fold *fold, int at, int number)
     buffer_append(&fold->text, text, (size_t)size);
 }
 
-struct window_end {
-    struct partition *partition;
-    int64_t position;
-    struct last_record last;
-    const struct source_record *record; /* the last one, when there is one in the window */
-};
-
-/* Where each partition stands after the window. At most one entry a partition. */
-static size_t window_ends(struct fold *fold, const struct batch *batch, struct window_end *ends)
+static struct last_record last_of(const struct window_end *end)
 {
-    size_t count = 0;
-    fold->window++;
-    for (size_t i = batch->high; i-- > batch->low;) {
-        const struct item *item = &batch->items[i];
-        struct partition *partition = item->partition;
-        if (item->kind == ITEM_NOTHING)
-            continue;
-        if (partition->window != fold->window) {
-            partition->window = fold->window;
-            partition->window_end = (uint32_t)count;
-            ends[count++] = (struct window_end){partition, item_position_after(batch, i), partition->last, NULL};
-        }
-        struct window_end *end = &ends[partition->window_end];
-        const struct source_record *record = &batch->records[i];
-        if (item->kind == ITEM_END)
-            continue;
-        if (!end->record) {
-            end->record = record;
-            end->last.offset = record->offset;
-            end->last.timestamp_ms = record->timestamp_ms;
-        }
-        if (record->timestamp_ms > end->last.newest_ms)
-            end->last.newest_ms = record->timestamp_ms;
-    }
-    return count;
+    struct last_record last = end->partition->last;
+    last.offset = end->record->offset;
+    last.timestamp_ms = end->record->timestamp_ms;
+    last.crc = record_crc(end->record->value);
+    if (end->newest_ms > last.newest_ms)
+        last.newest_ms = end->newest_ms;
+    return last;
 }
 
-static void add_partitions(struct fold *fold, const struct batch *batch)
+static void add_partitions(struct fold *fold)
 {
-    static __thread struct window_end ends[EVENT_TYPES * PARTITIONS_MOST];
-    size_t count = window_ends(fold, batch, ends);
-    number_value(fold, (int64_t)count);
-    for (size_t i = 0; i < count; i++) {
-        char last[LAST_RECORD_TEXT_SIZE] = "";
-        if (ends[i].record) {
-            ends[i].last.crc = record_crc(ends[i].record->value);
-            last_record_format(&ends[i].last, last);
+    number_value(fold, (int64_t)fold->end_count);
+    for (size_t i = 0; i < fold->end_count; i++) {
+        const struct window_end *end = &fold->ends[i];
+        char text[LAST_RECORD_TEXT_SIZE] = "";
+        if (end->record) {
+            struct last_record last = last_of(end);
+            last_record_format(&last, text);
         }
-        text_value(fold, ends[i].partition->field);
-        number_value(fold, ends[i].partition->position);
-        number_value(fold, ends[i].position);
-        text_value(fold, last);
+        text_value(fold, end->partition->field);
+        number_value(fold, end->partition->position);
+        number_value(fold, end->position);
+        text_value(fold, text);
     }
 }
 
@@ -396,7 +369,7 @@ int fold_arguments(struct fold *fold, struct batch *batch, const char *function,
     text_value(fold, redis_key(text, fold->city, fold->totals));
     text_value(fold, epoch);
     text_value(fold, fold->newest_ms > INT64_MIN ? timestamp_format(fold->newest_ms, text) : "");
-    add_partitions(fold, batch);
+    add_partitions(fold);
     add_lanes(fold);
     bool ok = sum_totals(fold);
     add_hashes(fold);
@@ -416,24 +389,14 @@ int fold_arguments(struct fold *fold, struct batch *batch, const char *function,
     return 0;
 }
 
-int fold_committed(struct fold *fold, struct batch *batch, struct error *error)
+void fold_committed(struct fold *fold, struct batch *batch)
 {
-    (void)error;
     lanes_keep_pending(fold->lanes);
-    for (size_t i = batch->low; i < batch->high; i++) {
-        const struct item *item = &batch->items[i];
-        if (item->kind == ITEM_NOTHING)
-            continue;
-        item->partition->position = item_position_after(batch, i);
-        if (item->kind == ITEM_END)
-            continue;
-        const struct source_record *record = &batch->records[i];
-        struct last_record *last = &item->partition->last;
-        last->offset = record->offset;
-        last->timestamp_ms = record->timestamp_ms;
-        if (record->timestamp_ms > last->newest_ms)
-            last->newest_ms = record->timestamp_ms;
+    for (size_t i = 0; i < fold->end_count; i++) {
+        const struct window_end *end = &fold->ends[i];
+        end->partition->position = end->position;
+        if (end->record)
+            end->partition->last = last_of(end);
     }
     batch->low = batch->high;
-    return 0;
 }

@@ -12,6 +12,7 @@ enum {
     CHANGES_PER_COMMIT = 100, /* the latest events of a commit that the `changes` stream keeps, */
     CHANGES_OF_A_LARGE = 20,  /* and of one with more than so many events: there is a backlog, and nobody follows it */
     LARGE_COMMIT = 2000,
+    ENDS_MOST = EVENT_TYPES * PARTITIONS_MOST,
     REFUSED_PER_COMMIT = 1000, /* the latest refused records of a commit that their senders can ask for */
     REPEATS_PER_COMMIT = 4096, /* and repeats */
 };
@@ -21,6 +22,13 @@ _Static_assert(DAYS == 100 * 365 + 25, "2000 to 2099 has 25 leap years");
 struct day_cells {
     int64_t baseline[SECTORS], current[SECTORS];
     bool touched;
+};
+
+/* Where a partition stands after the window. */
+struct window_end {
+    struct partition *partition;
+    int64_t position, newest_ms;
+    const struct source_record *record; /* the last one, where there is one in the window */
 };
 
 struct fold {
@@ -50,9 +58,11 @@ struct fold {
     int64_t sector_baseline[SECTORS], sector_current[SECTORS];
     struct buffer visits, repeats;
     int64_t newest_ms;
+    uint64_t window; /* its number */
+    struct window_end *ends;
+    size_t end_count;
 
     /* The commit's arguments. */
-    uint64_t window; /* its number */
     struct buffer text;
     const char **values;
     size_t *sizes, *offsets;

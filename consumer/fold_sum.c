@@ -23,6 +23,8 @@ void fold_sum_reset(struct fold *fold)
     memset(fold->sector_baseline, 0, sizeof fold->sector_baseline);
     memset(fold->sector_current, 0, sizeof fold->sector_current);
     fold->newest_ms = INT64_MIN;
+    fold->window++;
+    fold->end_count = 0;
 }
 
 static void sum_headcount(struct fold *fold, const struct item *item)
@@ -68,7 +70,7 @@ static bool add_measure(struct fold *fold, const struct item *item, const char *
     return add_dated(fold, CELLS_UNITS, field, item->effective_date, amount);
 }
 
-static bool sum_merger(struct fold *fold, const struct item *item)
+static bool sum_merger(struct fold *fold, const struct batch *batch, const struct item *item)
 {
     int64_t sign = item->reverses ? -1 : 1;
     bool ok = true;
@@ -78,15 +80,12 @@ static bool sum_merger(struct fold *fold, const struct item *item)
         ok = add_measure(fold, item, "change", sign * ((int64_t)item->number2 - item->number1));
     if (item->word2 == KIND_MERGER)
         ok = ok && add_measure(fold, item, "merged", sign * item->number1) && add_measure(fold, item, "mergers", sign);
-    if (ok && item->pilot_model.data) {
-        char pair[CELL_FIELD_MOST];
-        snprintf(pair, sizeof pair, "%.*s/%.*s", SLICE_ARG(item->pilot_model), SLICE_ARG(item->district));
-        ok = add_dated(fold, CELLS_PILOTS, pair, item->effective_date, sign);
-    }
+    if (item->pilot)
+        ok = ok && add_dated(fold, CELLS_PILOTS, batch->details.data + item->pilot - 1, item->effective_date, sign);
     return ok;
 }
 
-static bool sum_event(struct fold *fold, const struct item *item)
+static bool sum_event(struct fold *fold, const struct batch *batch, const struct item *item)
 {
     if (item->seen == ITEM_DUPLICATE) {
         fold->counts.duplicates++;
@@ -101,7 +100,7 @@ static bool sum_event(struct fold *fold, const struct item *item)
         sum_headcount(fold, item);
         return true;
     }
-    return sum_merger(fold, item);
+    return sum_merger(fold, batch, item);
 }
 
 static void sum_visit(struct fold *fold, const struct item *item, int64_t timestamp_ms)
@@ -118,6 +117,16 @@ static bool sum_letter(struct fold *fold, enum dead_letter_reason reason)
     return cells_add(fold->cells, CELLS_DEAD_LETTERS, slice_of(dead_letter_reason_name(reason)), 1);
 }
 
+static struct window_end *end_of(struct fold *fold, struct partition *partition)
+{
+    if (partition->window != fold->window) {
+        partition->window = fold->window;
+        partition->window_end = (uint32_t)fold->end_count;
+        fold->ends[fold->end_count++] = (struct window_end){.partition = partition, .newest_ms = INT64_MIN};
+    }
+    return &fold->ends[partition->window_end];
+}
+
 int fold_sum(struct fold *fold, struct batch *batch, struct fold_counts *ret_counts, struct error *error)
 {
     fold_sum_reset(fold);
@@ -129,7 +138,7 @@ int fold_sum(struct fold *fold, struct batch *batch, struct fold_counts *ret_cou
         case ITEM_END:
             break;
         case ITEM_EVENT:
-            ok = sum_event(fold, item);
+            ok = sum_event(fold, batch, item);
             if (ok && item->seen == ITEM_CONFLICT)
                 ok = sum_letter(fold, LETTER_CONFLICT);
             break;
@@ -140,12 +149,21 @@ int fold_sum(struct fold *fold, struct batch *batch, struct fold_counts *ret_cou
             ok = sum_letter(fold, (enum dead_letter_reason)item->letter);
             break;
         }
-        if (item->kind == ITEM_NOTHING || item->kind == ITEM_END)
+        if (item->kind == ITEM_NOTHING)
+            continue;
+        const struct source_record *record = &batch->records[i];
+        struct window_end *end = end_of(fold, item->partition);
+        end->position = item_position_after(batch, i);
+        if (item->kind == ITEM_END)
             continue;
         fold->counts.folded++;
-        if (batch->records[i].timestamp_ms > fold->newest_ms)
-            fold->newest_ms = batch->records[i].timestamp_ms;
+        end->record = record;
+        if (record->timestamp_ms > end->newest_ms)
+            end->newest_ms = record->timestamp_ms;
     }
+    for (size_t i = 0; i < fold->end_count; i++)
+        if (fold->ends[i].newest_ms > fold->newest_ms)
+            fold->newest_ms = fold->ends[i].newest_ms;
     if (!ok || buffer_failed(&fold->visits))
         return error_set(error, ERROR_MEMORY, "out of memory while summing a batch of %zu records", batch->high - batch->low);
     *ret_counts = fold->counts;
@@ -154,9 +172,10 @@ int fold_sum(struct fold *fold, struct batch *batch, struct fold_counts *ret_cou
 
 size_t fold_letters(struct fold *fold, struct batch *batch, size_t *cursor, struct dead_letter *letters, size_t most)
 {
-    (void)fold;
     size_t n = 0;
     size_t i = *cursor < batch->low ? batch->low : *cursor;
+    if (fold->counts.letters == 0)
+        return 0;
     for (; i < batch->high && n < most; i++) {
         const struct item *item = &batch->items[i];
         const struct source_record *record = &batch->records[i];

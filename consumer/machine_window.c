@@ -94,7 +94,6 @@ static void sum(struct machine *machine)
 static void committed(struct machine *machine)
 {
     const struct fold_counts *counts = &machine->window_counts;
-    struct error error = {0};
     machine->counts.folded += counts->folded;
     machine->counts.events += counts->events;
     machine->counts.visits += counts->visits;
@@ -106,8 +105,7 @@ static void committed(struct machine *machine)
     machine->connect_pause_ms = 0;
     machine->check_at_ms = machine->now_ms + CHECK_EVERY_MS;
     machine->window = WINDOW_NONE;
-    if (fold_committed(machine->fold, machine->current, &error) < 0)
-        machine_doubt(machine, error.text);
+    fold_committed(machine->fold, machine->current);
 }
 
 static void send_commit(struct machine *machine)
@@ -286,7 +284,7 @@ void window_result(struct machine *machine, const struct input *input)
 static void take_errors(struct machine *machine, const struct batch *batch)
 {
     const char *unplaced = NULL;
-    for (size_t i = 0; i < batch->count; i++) {
+    for (size_t i = 0; batch->errors > 0 && i < batch->count; i++) {
         const struct source_record *record = &batch->records[i];
         if (record->kind != RECORD_ERROR)
             continue;

@@ -125,7 +125,7 @@ struct proof *proof_free(struct proof *proof)
     ids_free(proof->ids);
     places_free(proof->letters);
     for (size_t i = 0; i < proof->contested_count; i++)
-        free((char *)(uintptr_t)proof->contested[i].item.pilot_model.data);
+        free(proof->contested[i].pilot);
     free(proof->contested);
     free(proof->reversals);
     cells_free(proof->cells);

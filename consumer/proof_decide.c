@@ -57,7 +57,7 @@ static void decide_letter(struct proof *proof, struct item *item, int64_t offset
     }
 }
 
-/* Keep the event until it is known which one counts. Its pilot's text lies in the record, so it is copied. */
+/* Keep the event until it is known which one counts. Its pilot's text lies in the batch, so it is copied. */
 static int contest(struct proof *proof, struct id *id, const struct item *item, int64_t offset, struct error *error)
 {
     if (proof->contested_count == CONFLICTS_MOST)
@@ -72,16 +72,8 @@ static int contest(struct proof *proof, struct id *id, const struct item *item, 
     }
     struct contested *contested = &proof->contested[proof->contested_count];
     *contested = (struct contested){.item = *item, .offset = offset, .before = id->contested};
-    contested->item.pilot_model = contested->item.district = (struct slice){0};
-    if (item->pilot_model.data) {
-        char *copy = malloc(item->pilot_model.size + item->district.size);
-        if (!copy)
-            return error_set(error, ERROR_MEMORY, "out of memory for a conflicting event");
-        memcpy(copy, item->pilot_model.data, item->pilot_model.size);
-        memcpy(copy + item->pilot_model.size, item->district.data, item->district.size);
-        contested->item.pilot_model = (struct slice){copy, item->pilot_model.size};
-        contested->item.district = (struct slice){copy + item->pilot_model.size, item->district.size};
-    }
+    if (item->pilot && !(contested->pilot = strdup(proof->batch->details.data + item->pilot - 1)))
+        return error_set(error, ERROR_MEMORY, "out of memory for a conflicting event");
     id->contested = (uint32_t)++proof->contested_count;
     return 0;
 }
@@ -258,7 +250,11 @@ static int elect(struct proof *proof, struct id *id, struct error *error)
         each->won = true;
         result = take_letter_back(proof, error);
     }
+    buffer_reset(&proof->single->details);
+    if (winner->pilot)
+        buffer_append(&proof->single->details, winner->pilot, strlen(winner->pilot) + 1);
     proof->single->items[0] = winner->item;
+    proof->single->items[0].pilot = winner->pilot != NULL;
     proof->single->items[0].seen = ITEM_NEW;
     proof->single->count = 1;
     if (result >= 0)

@@ -33,7 +33,8 @@ struct proof_part {
 
 /* An event of a known identity with another meaning than the counted one. */
 struct contested {
-    struct item item; /* its pilot's text is a copy */
+    struct item item;
+    char *pilot; /* its text; owned, NULL = none */
     int64_t offset;
     uint32_t before; /* of the same identity: its number + 1, or 0 */
     bool won;        /* it was counted in the end */

@@ -7,7 +7,7 @@
 enum record_kind {
     RECORD_MESSAGE,
     RECORD_EOF,   /* `offset` is the end of the partition's log */
-    RECORD_ERROR, /* error_code, error_text; topic TOPIC_NONE and partition -1 when it is about no partition */
+    RECORD_ERROR, /* error_text; topic TOPIC_NONE and partition -1 when it is about no partition */
 };
 
 struct topic_partition {
@@ -21,9 +21,11 @@ struct source_record {
     int32_t partition;
     int64_t offset;       /* an error that has none: -1 */
     int64_t timestamp_ms; /* Kafka's; -1 when the record has none */
-    struct slice key, value;
-    int error_code;         /* the Kafka library's; 0 for a message */
-    const char *error_text; /* NULL for a message */
+    union {
+        struct slice key;
+        const char *error_text; /* of an error; may be NULL */
+    };
+    struct slice value;
 };
 
 #define TOPIC_NONE 255 /* `topic` of an error about no topic of ours */

@@ -302,9 +302,8 @@ static void fill_record(struct source *source, struct source_record *record, con
         record->kind = RECORD_EOF;
     } else {
         record->kind = RECORD_ERROR;
-        record->error_code = message->err;
         const char *text = rd_kafka_message_errstr(message);
-        record->error_text = copy_of(bytes, text, text ? strlen(text) + 1 : 0).data;
+        record->key = copy_of(bytes, text, text ? strlen(text) + 1 : 0);
         if (!message->rkt)
             record->partition = -1;
         /* Outside the log no record is bad: the stored position must meet the log again, which tells what to do. */
@@ -370,9 +369,8 @@ ssize_t source_fetch(struct source *source, struct source_record *records, size_
     const struct source_record *before = NULL;
     for (size_t i = 0; i < count; i++) {
         struct source_record *record = &records[i];
-        record->key.data = placed(bytes, record->key.data);
+        record->key.data = placed(bytes, record->key.data); /* or an error's text */
         record->value.data = placed(bytes, record->value.data);
-        record->error_text = placed(bytes, record->error_text);
         /* A run of messages of one partition is looked at once. */
         if (!before || record->kind != RECORD_MESSAGE || before->kind != RECORD_MESSAGE ||
             before->partition != record->partition || before->topic != record->topic)
