@@ -109,6 +109,26 @@ static bool grow(struct day_visits *day)
     return true;
 }
 
+bool visits_begin_day(struct visits *visits, int32_t day, int64_t count)
+{
+    struct day_visits *each = day_of(visits, day);
+    if (each)
+        each->visits += count;
+    return each;
+}
+
+bool visits_begin_visitor(struct visits *visits, int32_t day, const uint8_t visitor[16], int64_t latest_ms)
+{
+    struct day_visits *each = day_of(visits, day);
+    if (!each || !grow(each))
+        return false;
+    struct visitor *known = find(each, visitor);
+    each->count += known->latest_ms == INT64_MIN;
+    memcpy(known->bytes, visitor, sizeof known->bytes);
+    known->latest_ms = latest_ms;
+    return true;
+}
+
 bool visits_take(struct visits *visits, size_t partition, const uint8_t visitor[16], int64_t occurred_ms, int64_t kafka_ms)
 {
     int64_t number = visits_city_day(occurred_ms), newest = visits->newest_ms[partition];

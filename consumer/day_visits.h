@@ -18,6 +18,9 @@ struct day_visits {
 struct visits;
 struct visits *visits_new(size_t partitions); /* NULL when memory ran out */
 struct visits *visits_free(struct visits *visits); /* NULL */
+/* Before the first page visit: a day begins with so many visits; with this visitor. False when memory ran out. */
+bool visits_begin_day(struct visits *visits, int32_t day, int64_t count);
+bool visits_begin_visitor(struct visits *visits, int32_t day, const uint8_t visitor[16], int64_t latest_ms);
 /* Each record of a page-visit partition, whatever it is, in log order. */
 void visits_pass(struct visits *visits, size_t partition, int64_t kafka_ms);
 /* A page visit that passed the rules, before its own visits_pass. False when memory ran out. */

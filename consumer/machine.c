@@ -126,9 +126,19 @@ void machine_fail(struct machine *machine, const struct error *error)
     machine->failure = *error;
 }
 
+/* What halted a partition was said of another state: a rebuild or a snapshot has taken its place. */
+static void revive_halted(struct machine *machine)
+{
+    for (size_t i = 0; i < machine->partitions.count; i++)
+        if (machine->partitions.items[i].state == PARTITION_HALTED)
+            machine->partitions.items[i].state = PARTITION_UNREAD;
+}
+
 static void connect_result(struct machine *machine, const struct input *input)
 {
     if (input->result >= 0) {
+        if (machine->was_connected && strcmp(machine->epoch, input->epoch) != 0)
+            revive_halted(machine);
         snprintf(machine->epoch, sizeof machine->epoch, "%s", input->epoch);
         machine->connected = machine->replan = true;
         machine->away_told = false;

@@ -156,17 +156,24 @@ int proof_lane(struct proof *proof, uint32_t lane, const uint8_t *records, size_
         struct id *id = ids_get(proof->ids, &identity);
         if (!id)
             return error_set(error, ERROR_MEMORY, "out of memory for %zu event ids", before);
-        if (id->flags & ID_STORED) {
-            char name[16], text[64];
+        uint64_t digest;
+        memcpy(&digest, records + sizeof identity.bytes, sizeof digest);
+        digest = le64toh(digest);
+        bool known = id->flags & ID_BASE;
+        if (id->flags & ID_STORED || (known && (id->lane != lane || id->digest != digest))) {
+            char name[16], text[80];
             snprintf(name, sizeof name, "seen:%" PRIu32, lane);
-            snprintf(text, sizeof text, "the id of a record of lane %u again", id->lane);
+            snprintf(text, sizeof text, id->flags & ID_STORED ? "the id of a record of lane %u again"
+                                                              : "a record that is another one in the snapshot, in lane %u", id->lane);
             report_difference(proof->options.report, name, slice_of("a record"), (struct slice){0}, slice_of(text));
+            id->flags |= ID_STORED;
             continue;
         }
-        id->flags = ID_STORED;
-        id->lane = (uint8_t)lane;
-        memcpy(&id->digest, records + sizeof identity.bytes, sizeof id->digest);
-        id->digest = le64toh(id->digest);
+        id->flags |= ID_STORED;
+        if (!known) {
+            id->lane = (uint8_t)lane;
+            id->digest = digest;
+        }
     }
     return 0;
 }
@@ -212,6 +219,7 @@ int proof_partitions(struct proof *proof, const int32_t counts[EVENT_TYPES], str
     for (int type = 0; type < EVENT_TYPES; type++) {
         for (int32_t id = 0; id < counts[type] && id < PARTITIONS_MOST; id++) {
             proof->parts[partitions->count].visit_part = (size_t)id;
+            proof->parts[partitions->count].base_last = LAST_RECORD_NONE;
             partition_init(&partitions->items[partitions->count++], proof->options.city, (enum event_type)type, id);
             partitions->index[type][id] = (uint16_t)partitions->count;
         }
@@ -250,18 +258,24 @@ void proof_meet(struct proof *proof, size_t index, int64_t low, int64_t high, in
     part->low = low;
     part->high = high;
     part->first_ms = INT64_MIN;
-    part->log_last = LAST_RECORD_NONE;
+    part->log_last = part->base_last;
     part->has_offset = proof_integer(offset, &part->stored_offset) && part->stored_offset >= 0;
     if (!part->has_offset)
         part->stored_offset = 0;
     part->has_last = last_record_parse(last, &part->stored_last);
+    part->last_met = part->last_equal = part->has_last && part->base_last.offset >= 0 &&
+                                        part->stored_last.offset == part->base_last.offset &&
+                                        part->stored_last.timestamp_ms == part->base_last.timestamp_ms &&
+                                        part->stored_last.crc == part->base_last.crc;
     take_gaps(proof, partition, part);
     /* The first offset that was folded must be in the log, or else what it said can't be told any more. */
-    int64_t first = 0;
-    for (size_t i = 0; i < part->gap_count && part->gaps[i].from == first; i++)
-        first = part->gaps[i].to;
+    int64_t first = part->base_offset;
+    for (size_t i = 0; i < part->gap_count; i++)
+        if (part->gaps[i].from == first)
+            first = part->gaps[i].to;
+    int64_t from = low > part->base_offset ? low : part->base_offset;
     part->to = part->stored_offset < high ? part->stored_offset : high;
-    part->from = low > part->to ? part->to : low;
+    part->from = from > part->to ? part->to : from;
     part->whole = first >= low || first >= part->stored_offset;
     partition->state = PARTITION_ACTIVE;
     partition->position = partition->read_position = part->from;

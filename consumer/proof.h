@@ -1,9 +1,9 @@
 /* The proof: folds the log anew in its own memory and compares what comes out with what Redis held. Pure: the caller reads
  * Redis and Kafka.
  *
- * In this order: proof_new with the state of one moment; proof_lane for each lane's records; proof_letter for each dead
- * letter; proof_meet for each partition; proof_take for its records up to the stored offset; proof_finish. Nothing that is
- * compared comes from Redis, but the winner of two conflicting events (it must be one of them) and what schema ids mean. */
+ * In this order: proof_new with the state of one moment; proof_partitions; proof_base_* when it begins from a snapshot;
+ * proof_lane for each lane's records; proof_letter for each dead letter; proof_meet for each partition; proof_take for its
+ * records up to the stored offset; proof_finish. Nothing that is compared comes from Redis, but the winner of two conflicting events (it must be one of them) and what schema ids mean. */
 #ifndef CITYTOTALS_CONSUMER_PROOF_H
 #define CITYTOTALS_CONSUMER_PROOF_H
 
@@ -30,6 +30,13 @@ struct proof;
 int proof_new(const struct proof_options *options, struct proof **ret_proof, struct error *error);
 struct proof *proof_free(struct proof *proof); /* NULL */
 
+/* What a snapshot holds: a field of a hash (`name` is the key without its prefix), some records of a lane, a visitor of an
+ * open day; then that it is one. ERROR_MEMORY; ERROR_REFUSED for a snapshot that contradicts itself. */
+int proof_base_field(struct proof *proof, struct slice name, struct slice field, struct slice value, struct error *error);
+int proof_base_lane(struct proof *proof, uint32_t lane, const uint8_t *records, size_t count, struct error *error);
+int proof_base_visitor(struct proof *proof, int32_t day, const uint8_t visitor[16], int64_t latest_ms, struct error *error);
+void proof_base_is(struct proof *proof, int64_t version, const char *saved_at);
+
 /* Does the proof look at this lane? */
 bool proof_needs_lane(const struct proof *proof, uint32_t lane);
 /* The lane's next records. ERROR_MEMORY. */
@@ -39,7 +46,7 @@ int proof_letter(struct proof *proof, const struct dead_letter *letter, struct e
 /* The dead-letter topic does not hold all that was written: a missing letter proves nothing. */
 void proof_letters_are_partial(struct proof *proof, const char *why);
 
-/* The city's partitions, all of them: known before the first proof_meet. ERROR_MEMORY. */
+/* The city's partitions, all of them. ERROR_MEMORY. */
 int proof_partitions(struct proof *proof, const int32_t counts[EVENT_TYPES], struct partitions **ret_partitions,
                      struct error *error);
 /* The partition's log holds offsets from `low` to before `high`. Gives the range to be read, which may be empty. */

@@ -371,6 +371,11 @@ static void compare_partition(struct proof *proof, const struct partition *parti
     char text[LAST_RECORD_TEXT_SIZE], sentence[96];
     if (offset.data && !part->has_offset)
         report_difference(report, "offsets", field, slice_of("an offset"), offset);
+    if (part->stored_offset < part->base_offset) {
+        snprintf(sentence, sizeof sentence, "%" PRId64 " or more, where the snapshot stands", part->base_offset);
+        report_difference(report, "offsets", field, slice_of(sentence), offset);
+        return;
+    }
     if (part->has_offset && part->stored_offset > part->high) {
         snprintf(sentence, sizeof sentence, "at most %" PRId64 ", the end of the log", part->high);
         report_difference(report, "offsets", field, slice_of(sentence), offset);

@@ -264,9 +264,11 @@ static int elect(struct proof *proof, struct id *id, struct error *error)
     return result;
 }
 
-static struct slice digest_text(char text[24], uint64_t digest)
+enum { DIGEST_TEXT_SIZE = 32 };
+
+static struct slice digest_text(char text[DIGEST_TEXT_SIZE], uint64_t digest)
 {
-    int size = snprintf(text, 24, "meaning %016" PRIx64, digest);
+    int size = snprintf(text, DIGEST_TEXT_SIZE, "meaning %016" PRIx64, digest);
     return (struct slice){text, (size_t)size};
 }
 
@@ -280,11 +282,13 @@ int proof_settle(struct proof *proof, bool whole, struct error *error)
         bool stored = id->flags & ID_STORED, counted = id->flags & ID_COUNTED, contested = id->flags & ID_CONTESTED;
         if (stored && counted && (!contested || (id->flags & ID_FIRST)))
             continue;
-        char name[16], text[EVENT_ID_TEXT_SIZE], was[24], is[24];
+        char name[16], text[EVENT_ID_TEXT_SIZE], was[DIGEST_TEXT_SIZE], is[DIGEST_TEXT_SIZE];
         struct event_id bytes;
         memcpy(bytes.bytes, id->identity.bytes, sizeof bytes.bytes);
         struct slice field = slice_of(event_id_format(bytes, text));
         name_of_lane(name, id->lane);
+        if (stored && !counted && contested && !whole)
+            continue; /* the one that was counted may lie in what the log has lost */
         if (stored && !counted && contested) {
             uint64_t found = id->digest;
             result = elect(proof, id, error);
@@ -322,7 +326,7 @@ void proof_reversals(struct proof *proof, bool whole)
             fault = whole ? "reverses an event that the log does not have" : "reverses an event that is not in what the log still has";
         else if (original->flags & ID_REVERSAL)
             fault = "reverses a reversal";
-        else if (original->content != reversal->content)
+        else if (!(original->flags & ID_BASE) && original->content != reversal->content)
             fault = "is not a copy of the event that it reverses; put the difference right by a correction";
         if (fault)
             report_remark(report, "the reversal at %s offset %" PRId64 " %s", reversal->partition->field, reversal->offset,

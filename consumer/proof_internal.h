@@ -27,7 +27,9 @@ struct proof_part {
         int64_t from, to;
     } gaps[GAPS_MOST];
     size_t gap_count;
-    bool whole; /* the log holds every record that was folded */
+    bool whole; /* the log holds every record that was folded, or that was since the snapshot */
+    int64_t base_offset; /* of the snapshot; 0 without one */
+    struct last_record base_last;
     size_t visit_part; /* of a page-visit partition: its number among them */
 };
 
@@ -74,6 +76,7 @@ struct proof {
     int64_t carried_before;  /* visits of days before it were carried over by a rebuild; INT64_MIN */
     int64_t visitors_closed; /* as Redis has it; INT64_MIN */
     int64_t newest_ms;
+    bool has_base; /* it begins from a snapshot */
     struct proof_counts counts;
 };
 

@@ -54,6 +54,8 @@ static const struct setting verify_settings[] = {
     {.name = "sample-agency", .kind = SETTING_LIST, .offset = AT(agencies), .placeholder = "AGENCY",
      .help = "Prove only the headcounts and the seen ids of this agency; may be given more than once. Needs less memory, "
              "and reads the whole log all the same."},
+    {.name = "snapshot", .kind = SETTING_TEXT, .offset = AT(snapshot), .placeholder = "FILE",
+     .help = "Prove from this snapshot on: what it holds is taken as it is, and the log is read from its offsets."},
     {.name = "connect-timeout", .kind = SETTING_DURATION, .offset = AT(connect_timeout_ms), .placeholder = "TIME",
      .default_text = "60s", .least = 1, .most = 3600000,
      .help = "How long to wait for Kafka, at the start and whenever nothing comes, before giving up with exit 1."},
@@ -121,6 +123,36 @@ const struct command consumer_command_rebuild = {
              "days that Kafka no longer has are carried over.\n\n"
              "Exit status: 0 the rebuilt state is in place; 1 failed or stopped, and the live state is as it was; 2 wrong usage\n"
              "or configuration; 4 --dry-run found a difference.",
+};
+
+#undef AT
+#define AT(field) offsetof(struct snapshot_options, field)
+
+static const struct setting snapshot_settings[] = {
+    {.name = "replace", .kind = SETTING_FLAG, .offset = AT(replace),
+     .help = "load: put the snapshot in the place of the totals that this Redis has, which are lost."},
+    {.name = "accept-cluster", .kind = SETTING_TEXT, .offset = AT(accept_cluster), .placeholder = "ID",
+     .help = "load: go on with this Kafka cluster though the snapshot is of another; recorded in Redis."},
+    {.name = "connect-timeout", .kind = SETTING_DURATION, .offset = AT(connect_timeout_ms), .placeholder = "TIME",
+     .default_text = "60s", .least = 1, .most = 3600000,
+     .help = "load: how long to wait for Kafka before giving up with exit 1."},
+    {0},
+};
+
+static const struct setting *const snapshot_tables[] = {common_settings, snapshot_settings, NULL};
+
+const struct command consumer_command_snapshot = {
+    .program = "citytotals-consumer",
+    .name = "snapshot",
+    .summary = "Save the city's state to a file, load it into a Redis, or show what a file holds.",
+    .operands = "save|load|show FILE",
+    .tables = snapshot_tables,
+    .options_size = sizeof(struct snapshot_options),
+    .notes = "save takes the state of one moment while consumers go on; FILE appears once it is whole and was read back.\n"
+             "load puts it into a Redis all at once; consumers go on from its offsets. It asks Kafka only which cluster it is.\n"
+             "show reads the whole file and needs neither Kafka nor Redis.\n\n"
+             "Exit status: 0 done; 1 failed at run time: a damaged file, another city, cluster, layout or schema, a Redis that has\n"
+             "totals already; then nothing was changed; 2 wrong usage or configuration.",
 };
 
 #undef AT

@@ -23,6 +23,7 @@ struct verify_options {
     struct common_options common; /* first */
     int format;                   /* VERIFY_TEXT, VERIFY_JSON */
     struct setting_list agencies; /* only these */
+    const char *snapshot;         /* NULL: from the log's start */
     int64_t connect_timeout_ms;
 };
 extern const struct command consumer_command_verify;
@@ -40,6 +41,14 @@ struct rebuild_options {
     int64_t retry_ms;
 };
 extern const struct command consumer_command_rebuild;
+
+struct snapshot_options {
+    struct common_options common; /* first */
+    bool replace;
+    const char *accept_cluster;
+    int64_t connect_timeout_ms;
+};
+extern const struct command consumer_command_snapshot;
 
 enum { LETTERS_TEXT, LETTERS_JSON };
 struct dead_letters_options {

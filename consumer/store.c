@@ -2,12 +2,11 @@
 #include "consumer/store.h"
 
 #include <inttypes.h>
-#include <openssl/rand.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/redis.h"
+#include "consumer/store_connect.h"
 #include "schemas/layout.h"
 
 enum {
@@ -61,16 +60,13 @@ static const redisReply *array_find(const redisReply *array, const char *name)
 
 static int begin(struct store *store, const struct store_options *options, struct error *error)
 {
-    unsigned char random[16];
-    char epoch[EPOCH_SIZE] = "";
-    if (RAND_bytes(random, sizeof random) != 1)
-        return error_set(error, ERROR_IO, "no random bytes for an epoch");
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(epoch + 2 * i, sizeof epoch - 2 * i, "%02x", random[i]);
+    char epoch[RANDOM_TEXT_SIZE] = "";
     redisReply *reply = NULL;
-    int result = redis_callf(store->redis, &reply, error, "FCALL %s 1 %s %s %s %s", citytotals_function_open,
-                             store->totals_key, epoch, options->cluster_id,
-                             options->accepted_cluster ? options->accepted_cluster : "");
+    int result = store_random_text(epoch, error);
+    if (result < 0)
+        return result;
+    result = redis_callf(store->redis, &reply, error, "FCALL %s 1 %s %s %s %s", citytotals_function_open, store->totals_key, epoch,
+                         options->cluster_id, options->accepted_cluster ? options->accepted_cluster : "");
     if (result < 0)
         return error_wrap(error, "open the state of %s", store->city);
     struct slice stored = {0}, cluster = {0};
@@ -107,11 +103,7 @@ int store_open(const struct store_options *options, struct store **ret_store, st
     char suffix[GENERATION_SIZE + 8];
     snprintf(suffix, sizeof suffix, "%stotals", store->generation);
     redis_key(store->totals_key, options->city, suffix);
-    int result = redis_connect(&(struct redis_options){.url = options->url, .route_key = store->totals_key, .writer = true,
-                                                        .command_timeout_ms = COMMAND_TIMEOUT_MS},
-                               &store->redis, error);
-    if (result >= 0)
-        result = redis_function_ensure(store->redis, citytotals_library_name, citytotals_library_code, error);
+    int result = store_connect(options->url, store->totals_key, true, COMMAND_TIMEOUT_MS, &store->redis, error);
     if (result >= 0)
         result = begin(store, options, error);
     if (result < 0) {

@@ -5,12 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/redis.h"
+#include "consumer/store_connect.h"
 #include "schemas/layout.h"
 
 enum {
     STATE_TIMEOUT_MS = 120000, /* a state with many visitors is a large answer */
     CHUNK = 4 * 1024 * 1024 / SEEN_RECORD_SIZE * SEEN_RECORD_SIZE,
+    ENTRIES_AT_ONCE = 200,
+    ENTRY_ID_SIZE = 64,
+    FIELDS_MOST = 128, /* strings of one entry */
 };
 
 struct proof_store {
@@ -26,11 +29,7 @@ int proof_store_open(const char *url, const char *city, struct proof_store **ret
         return error_set(error, ERROR_MEMORY, "out of memory");
     snprintf(store->city, sizeof store->city, "%s", city);
     redis_key(store->totals_key, city, "totals");
-    int result = redis_connect(&(struct redis_options){.url = url, .route_key = store->totals_key,
-                                                        .command_timeout_ms = STATE_TIMEOUT_MS},
-                               &store->redis, error);
-    if (result >= 0)
-        result = redis_function_ensure(store->redis, citytotals_library_name, citytotals_library_code, error);
+    int result = store_connect(url, store->totals_key, false, STATE_TIMEOUT_MS, &store->redis, error);
     if (result < 0) {
         proof_store_close(store);
         return result;
@@ -106,7 +105,7 @@ static bool take_hash(struct slice name, const redisReply *reply, struct proof_s
     return true;
 }
 
-static int take(redisReply *reply, struct proof_state *state, struct error *error)
+static int take_state(redisReply *reply, struct proof_state *state, struct error *error)
 {
     bool ok = reply->type == REDIS_REPLY_ARRAY && reply->elements % 2 == 0;
     state->hashes = ok ? calloc(reply->elements / 2 + 1, sizeof *state->hashes) : NULL;
@@ -133,7 +132,7 @@ int proof_store_state(struct proof_store *store, struct proof_state *ret_state, 
     if (result < 0)
         return error_wrap(error, "read the state of %s", store->city);
     state.answer = reply;
-    result = take(reply, &state, error);
+    result = take_state(reply, &state, error);
     if (result >= 0 && !proof_state_value(&state, "meta", "epoch").data)
         result = error_set(error, ERROR_HALTED, "redis has no state of %s: there is nothing to verify; citytotals-consumer run "
                            "or rebuild makes it from the log", store->city);
@@ -181,4 +180,45 @@ int proof_store_same_epoch(struct proof_store *store, const struct proof_state *
     *ret_same = slice_equal(text_of(reply), proof_state_value(state, "meta", "epoch"));
     freeReplyObject(reply);
     return 0;
+}
+
+/* One page of a stream; `from` becomes the id after which the next begins, "" at the end. */
+static int entries_page(struct proof_store *store, const char *suffix, char from[ENTRY_ID_SIZE], const char *to, entry_fn take,
+                        void *context, struct error *error)
+{
+    char key[REDIS_KEY_SIZE];
+    redisReply *reply = NULL;
+    int result = redis_callf(store->redis, &reply, error, "XRANGE %s %s %s COUNT %d", redis_key(key, store->city, suffix), from, to,
+                             ENTRIES_AT_ONCE);
+    if (result < 0)
+        return error_wrap(error, "read %s", key);
+    size_t count = reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
+    from[0] = '\0';
+    for (size_t i = 0; i < count && result >= 0; i++) {
+        const redisReply *entry = reply->element[i];
+        if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 || entry->element[1]->type != REDIS_REPLY_ARRAY ||
+            entry->element[1]->elements > FIELDS_MOST) {
+            result = error_set(error, ERROR_REDIS, "read %s: Redis answered something unexpected", key);
+            break;
+        }
+        struct slice id = text_of(entry->element[0]), words[FIELDS_MOST];
+        for (size_t j = 0; j < entry->element[1]->elements; j++)
+            words[j] = text_of(entry->element[1]->element[j]);
+        result = take(context, suffix, id, words, entry->element[1]->elements / 2 * 2, error);
+        if (i + 1 == count && count == ENTRIES_AT_ONCE)
+            snprintf(from, ENTRY_ID_SIZE, "(%.*s", (int)(id.size < 48 ? id.size : 48), id.data);
+    }
+    freeReplyObject(reply);
+    return result;
+}
+
+int proof_store_entries(struct proof_store *store, const char *suffix, int64_t version, entry_fn take, void *context,
+                        struct error *error)
+{
+    char from[ENTRY_ID_SIZE] = "-", to[ENTRY_ID_SIZE];
+    int result = 0;
+    snprintf(to, sizeof to, "%" PRId64, version); /* whatever its place in the commit */
+    while (result >= 0 && from[0])
+        result = entries_page(store, suffix, from, to, take, context, error);
+    return result;
 }

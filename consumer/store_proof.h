@@ -1,4 +1,4 @@
-/* Reads a city's state for the proof: one consistent view by one call of the read-only Function, then the seen lanes up to
+/* Reads a city's state for the proof and for snapshots: one consistent view by one call of the read-only Function, then the seen lanes up to
  * the lengths that they had in it. A lane only grows, so its first bytes are what they were; a state that was begun anew
  * meanwhile is told by its epoch. Writes nothing but the Function library, where it is missing. */
 #ifndef CITYTOTALS_CONSUMER_STORE_PROOF_H
@@ -18,6 +18,11 @@ typedef int (*lane_records_fn)(void *context, uint32_t lane, const uint8_t *reco
 /* The lane's first `bytes`, whole records only, piece by piece. Fewer come where the lane became shorter. */
 int proof_store_lane(struct proof_store *store, uint32_t lane, int64_t bytes, lane_records_fn take, void *context,
                      struct error *error);
+/* The entries of a stream up to a version, in order, page by page: id, then field, value, …. */
+typedef int (*entry_fn)(void *context, const char *suffix, struct slice id, const struct slice *words, size_t count,
+                        struct error *error);
+int proof_store_entries(struct proof_store *store, const char *suffix, int64_t version, entry_fn take, void *context,
+                        struct error *error);
 /* Is it still the state that was read? */
 int proof_store_same_epoch(struct proof_store *store, const struct proof_state *state, bool *ret_same, struct error *error);
 

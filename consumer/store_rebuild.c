@@ -2,18 +2,17 @@
 #include "consumer/store_rebuild.h"
 
 #include <inttypes.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/redis.h"
 #include "base/settings.h"
+#include "consumer/store_connect.h"
 #include "schemas/layout.h"
 
-enum { CALL_TIMEOUT_MS = 10000, ID_SIZE = 33, KEEP_EVERY_MS = 1000, LOOK_AGAIN_MS = 200, SWAP_HEAD = 8 };
+enum { CALL_TIMEOUT_MS = 10000, ID_SIZE = RANDOM_TEXT_SIZE, KEEP_EVERY_MS = 1000, LOOK_AGAIN_MS = 200, SWAP_HEAD = 8 };
 
 struct rebuild_store {
     struct redis *redis; /* NULL after an error, until the next call */
@@ -26,26 +25,11 @@ struct rebuild_store {
     char built_by[128];
 };
 
-static int random_text(char text[ID_SIZE], struct error *error)
-{
-    unsigned char random[16];
-    if (RAND_bytes(random, sizeof random) != 1)
-        return error_set(error, ERROR_IO, "no random bytes");
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(text + 2 * i, 3, "%02x", random[i]);
-    return 0;
-}
-
 static int connected(struct rebuild_store *store, struct error *error)
 {
     if (store->redis)
         return 0;
-    int result = redis_connect(&(struct redis_options){.url = store->url, .route_key = store->totals_key, .writer = true,
-                                                        .command_timeout_ms = CALL_TIMEOUT_MS},
-                               &store->redis, error);
-    if (result >= 0)
-        result = redis_function_ensure(store->redis, citytotals_library_name, citytotals_library_code, error);
-    return result;
+    return store_connect(store->url, store->totals_key, true, CALL_TIMEOUT_MS, &store->redis, error);
 }
 
 /* Any failure leaves the connection in doubt: the next call makes another. */
@@ -68,7 +52,7 @@ int rebuild_store_open(const char *url, const char *city, struct rebuild_store *
     redis_key(store->lock_key, city, GENERATION_REBUILD "lock");
     redis_key(store->meta_key, city, GENERATION_REBUILD "meta");
     snprintf(store->built_by, sizeof store->built_by, "%s %s", CITYTOTALS_VERSION, citytotals_library_name);
-    int result = random_text(store->id, error);
+    int result = store_random_text(store->id, error);
     if (result >= 0)
         result = connected(store, error);
     if (result < 0) {
@@ -141,7 +125,7 @@ int rebuild_store_lock(struct rebuild_store *store, int (*stopped)(void), struct
             return result;
         /* A lease that grows again, or another holder: somebody is alive. A dead one's only runs out. */
         if ((*first && *holder && strcmp(first, holder) != 0) || (*holder && left_ms > least_ms))
-            return error_set(error, ERROR_REFUSED, "another rebuild of %s is at work (key %s)", store->city, store->lock_key);
+            return error_set(error, ERROR_REFUSED, "another rebuild or load of %s is at work (key %s)", store->city, store->lock_key);
         if (*holder)
             memcpy(first, holder, sizeof first);
         least_ms = left_ms;
@@ -166,7 +150,7 @@ int rebuild_store_keep(struct rebuild_store *store, struct error *error)
     freeReplyObject(reply);
     if (!ours && !nobodys) {
         store->locked = false;
-        return error_set(error, ERROR_REFUSED, "another rebuild of %s has begun (key %s)", store->city, store->lock_key);
+        return error_set(error, ERROR_REFUSED, "another rebuild or load of %s has begun (key %s)", store->city, store->lock_key);
     }
     result = redis_callf(store->redis, &reply, error, "SET %s %s PX %d", store->lock_key, store->id, REBUILD_LEASE_MS);
     if (result < 0)
@@ -291,7 +275,7 @@ int rebuild_store_swap(struct rebuild_store *store, const char *first_day, const
     char epoch[ID_SIZE + 8], new_epoch[ID_SIZE], now[ID_SIZE + 8];
     struct rebuild_swapped swapped = {0};
     redisReply *reply = NULL;
-    int result = random_text(new_epoch, error);
+    int result = store_random_text(new_epoch, error);
     if (result >= 0)
         result = epoch_of(store, store->meta_key, epoch, error);
     if (result < 0)

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "consumer/letters_log.h"
 #include "consumer/proof.h"
+#include "consumer/snapshot_check.h"
 #include "consumer/source.h"
 #include "consumer/store_proof.h"
 
@@ -32,6 +33,9 @@ struct verify {
     struct proof_state state;
     struct report report;
     struct proof *proof;
+    struct partitions *partitions; /* the proof's */
+    struct snapshot_reader *snapshot; /* NULL: from the log's start */
+    struct snapshot_head head;
     int64_t total, started_ms, shown_ms;
     bool whole;
 };
@@ -41,10 +45,75 @@ static int take_lane(void *context, uint32_t lane, const uint8_t *records, size_
     return proof_lane(context, lane, records, count, error);
 }
 
+static int open_snapshot(struct verify *verify, struct error *error)
+{
+    const struct verify_options *options = verify->options;
+    if (!options->snapshot)
+        return 0;
+    int result = snapshot_open(options->snapshot, &verify->snapshot, error);
+    if (result >= 0)
+        result = snapshot_check(verify->snapshot, &verify->head, error);
+    if (result >= 0 && strcmp(verify->head.city, options->common.city) != 0)
+        result = error_set(error, ERROR_REFUSED, "%s is of the city %s, and this is %s", options->snapshot, verify->head.city,
+                           options->common.city);
+    return result;
+}
+
+static int take_snapshot_block(struct verify *verify, const struct snapshot_block *block, struct error *error)
+{
+    struct slice rest = block->bytes, field, value;
+    int32_t day;
+    int result = 0;
+    switch (block->kind) {
+    case SNAPSHOT_HASH:
+        while (result >= 0 && snapshot_pair(&rest, &field, &value))
+            result = proof_base_field(verify->proof, block->name, field, value, error);
+        return result;
+    case SNAPSHOT_LANE:
+        return proof_base_lane(verify->proof, block->lane, (const uint8_t *)rest.data, rest.size / SEEN_RECORD_SIZE, error);
+    case SNAPSHOT_VISITORS:
+        for (size_t at = 0; result >= 0 && at < rest.size && date_parse(block->name, &day); at += SNAPSHOT_VISITOR_SIZE)
+            result = proof_base_visitor(verify->proof, day, (const uint8_t *)rest.data + at,
+                                        snapshot_visitor_time((const uint8_t *)rest.data + at), error);
+        return result;
+    case SNAPSHOT_HEAD:
+    case SNAPSHOT_ENTRY:
+    case SNAPSHOT_STRING:
+    case SNAPSHOT_END:
+        break;
+    }
+    return 0;
+}
+
+static int read_snapshot(struct verify *verify, struct error *error)
+{
+    struct snapshot_block block = {.kind = SNAPSHOT_HEAD};
+    int result = verify->snapshot ? snapshot_rewind(verify->snapshot, error) : 0;
+    if (!verify->snapshot || result < 0)
+        return result;
+    while (result >= 0 && (result = snapshot_next(verify->snapshot, &block, error)) >= 0 && block.kind != SNAPSHOT_END)
+        result = take_snapshot_block(verify, &block, error);
+    if (result >= 0)
+        proof_base_is(verify->proof, verify->head.version, verify->head.saved_at);
+    return result;
+}
+
+static int count_partitions(struct verify *verify, int32_t counts[EVENT_TYPES], struct error *error)
+{
+    int result = 0;
+    for (int type = 0; type < EVENT_TYPES && result >= 0; type++)
+        result = source_topic_partition_count(verify->source, (enum event_type)type, &counts[type], error);
+    return result;
+}
+
 /* One moment of Redis: the state and the lanes up to its lengths. */
 static int read_redis(struct verify *verify, struct error *error)
 {
     const struct verify_options *options = verify->options;
+    int32_t counts[EVENT_TYPES] = {0};
+    int counted = count_partitions(verify, counts, error);
+    if (counted < 0)
+        return counted;
     for (int tried = 1;; tried++) {
         verify->proof = proof_free(verify->proof);
         proof_state_free(&verify->state);
@@ -57,6 +126,10 @@ static int read_redis(struct verify *verify, struct error *error)
                                                        .agency_count = options->agencies.count,
                                                        .state = &verify->state, .report = &verify->report},
                                &verify->proof, error);
+        if (result >= 0)
+            result = proof_partitions(verify->proof, counts, &verify->partitions, error);
+        if (result >= 0)
+            result = read_snapshot(verify, error);
         for (uint32_t lane = 0; lane < SEEN_LANES && result >= 0; lane++)
             if (proof_needs_lane(verify->proof, lane) && !verify->state.lane_fault[lane].data)
                 result = proof_store_lane(verify->store, lane, verify->state.lane_bytes[lane], take_lane, verify->proof, error);
@@ -101,15 +174,8 @@ static int check_cluster(struct verify *verify, struct error *error)
 /* Read every partition from its start to where Redis stands. */
 static int assign_log(struct verify *verify, struct error *error)
 {
-    struct partitions *partitions = NULL;
-    int32_t counts[EVENT_TYPES] = {0};
+    struct partitions *partitions = verify->partitions;
     int result = 0;
-    for (int type = 0; type < EVENT_TYPES && result >= 0; type++)
-        result = source_topic_partition_count(verify->source, (enum event_type)type, &counts[type], error);
-    if (result >= 0)
-        result = proof_partitions(verify->proof, counts, &partitions, error);
-    if (result < 0)
-        return result;
     struct topic_partition *parts = calloc(partitions->count + 1, sizeof *parts);
     int64_t *offsets = calloc(partitions->count + 1, sizeof *offsets);
     size_t count = 0;
@@ -225,7 +291,8 @@ int verify_city(const struct verify_options *options, const char *verb, const vo
 {
     struct verify verify = {.options = options, .verb = verb, .stop = stop};
     int result;
-    if ((result = source_open(&options->common, options->common.city, &verify.source, error)) >= 0 &&
+    if ((result = open_snapshot(&verify, error)) >= 0 &&
+        (result = source_open(&options->common, options->common.city, &verify.source, error)) >= 0 &&
         (result = source_wait(verify.source, options->connect_timeout_ms, stop, NULL, error)) >= 0 &&
         (result = proof_store_open(options->common.redis, options->common.city, &verify.store, error)) >= 0 &&
         (result = read_redis(&verify, error)) >= 0 && (result = check_cluster(&verify, error)) >= 0 &&
@@ -239,6 +306,7 @@ int verify_city(const struct verify_options *options, const char *verb, const vo
                                "totals can't be proved");
     }
     source_close(verify.source);
+    snapshot_reader_free(verify.snapshot);
     proof_free(verify.proof);
     proof_state_free(&verify.state);
     proof_store_close(verify.store);

@@ -624,7 +624,8 @@ local function visitor_days(p)
 end
 
 -- proof (read only): everything that `verify` compares, of one moment. Answers name, value, …:
--- 'now_ms', ms; then each hash by its suffix ('meta' and 'schemas' too): field, value, …; 'lanes': bytes of each of the 64;
+-- 'now_ms', ms; then each hash by its suffix ('meta', 'schemas', 'replayed' too): field, value, …; 'repeats': '', its value;
+-- 'lanes': bytes of each of the 64;
 -- then 'visitors:<date>' of each day that has or may have a set: visitor, score, …
 -- A key of a wrong type is answered with Redis's sentence in place of what it holds.
 local function proof(keys)
@@ -637,8 +638,9 @@ local function proof(keys)
     answer[#answer + 1] = type(reply) == 'table' and reply.err or reply
   end
   for _, suffix in ipairs(HASHES) do put(suffix, redis.pcall('HGETALL', p .. suffix)) end
-  put('meta', redis.pcall('HGETALL', p .. 'meta'))
-  put('schemas', redis.pcall('HGETALL', p .. 'schemas'))
+  for _, suffix in ipairs({ 'meta', 'schemas', 'replayed' }) do put(suffix, redis.pcall('HGETALL', p .. suffix)) end
+  local repeats = redis.pcall('GET', p .. 'repeats')
+  if repeats then put('repeats', type(repeats) == 'string' and { '', repeats } or repeats) end
   local lanes = {}
   for lane = 1, LANES do
     local size = redis.pcall('STRLEN', p .. 'seen:' .. (lane - 1))

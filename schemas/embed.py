@@ -16,7 +16,7 @@ digest = hashlib.sha256(code.encode()).hexdigest()[:12]
 with open(out, "w", encoding="utf-8") as file:
     file.write('/* Made by schemas/embed.py. */\n#include "schemas/codec_internal.h"\n#include "schemas/layout.h"\n')
     file.write(f'const char *const citytotals_library_name = "citytotals_{digest}";\n')
-    for name in ("open", "commit", "skip", "snapshot", "proof", "drop", "hold", "swap"):
+    for name in ("open", "commit", "skip", "snapshot", "proof", "drop", "hold", "swap", "place"):
         file.write(f'const char *const citytotals_function_{name} = "citytotals_{name}_{digest}";\n')
     file.write(f"const char *const citytotals_library_code =\n{literal(code.replace('@ID@', digest))};\n")
     file.write("const char *const schema_texts[] = {\n")

@@ -23,8 +23,11 @@ extern const char *const citytotals_function_proof;    /* FCALL_RO */
 extern const char *const citytotals_function_drop;     /* FCALL */
 extern const char *const citytotals_function_hold;     /* FCALL */
 extern const char *const citytotals_function_swap;     /* FCALL */
+extern const char *const citytotals_function_place;    /* FCALL */
 
-/* Keys that a rebuild folds into, beside the live ones: "{<city>}:" GENERATION_REBUILD "<suffix>". */
+#define REDIS_LAYOUT "1" /* of what is in these keys; `layout` of `meta` */
+
+/* Keys that a rebuild folds into and a snapshot is loaded to, beside the live ones: "{<city>}:" GENERATION_REBUILD "<suffix>". */
 #define GENERATION_LIVE    ""
 #define GENERATION_REBUILD "rebuild:"
 #define GENERATION_SIZE    16

@@ -1,5 +1,6 @@
--- The second half of the Function library: what a rebuild needs besides. It folds the log into keys of another generation,
--- "{<city>}:<generation><suffix>", by the functions of the first half; then these drop it, or put it in its place.
+-- The second half of the Function library: what a rebuild needs besides, and the loading of a snapshot. A rebuild folds the log
+-- into keys of another generation, "{<city>}:<generation><suffix>", by the functions of the first half, and a snapshot is written
+-- there; then these drop it, or put it in its place.
 
 -- Every key of a generation but the sets of visitors.
 local function all_suffixes()
@@ -12,7 +13,10 @@ local function all_suffixes()
   return suffixes
 end
 
--- drop: ARGV generation. Removes what a rebuild left.
+-- Kept beside a state: what happened here, not what was sent. They join what is there and never replace it.
+local BESIDE = { 'schemas', 'replayed' }
+
+-- drop: ARGV generation. Removes what a rebuild or a load left.
 local function drop(keys, args)
   if args[1] == '' then return corrupt('the live generation is not dropped') end
   local p = prefix(keys) .. args[1]
@@ -21,6 +25,7 @@ local function drop(keys, args)
   local gone = 0
   for _, day in ipairs(visitor_days(p)) do gone = gone + redis.call('UNLINK', p .. 'visitors:' .. day) end
   for _, suffix in ipairs(all_suffixes()) do gone = gone + redis.call('UNLINK', p .. suffix) end
+  for _, suffix in ipairs(BESIDE) do gone = gone + redis.call('UNLINK', p .. suffix) end
   return { 'OK', text(gone) }
 end
 
@@ -164,6 +169,67 @@ local function swap(keys, args)
   return { 'OK', text(version) }
 end
 
+-- The first key of a city that something was folded into, or nil.
+local function first_key(p)
+  for _, suffix in ipairs(all_suffixes()) do
+    if suffix ~= 'meta' and redis.call('EXISTS', p .. suffix) > 0 then return p .. suffix end
+  end
+  for _, day in ipairs(visitor_days(p)) do
+    if redis.call('EXISTS', p .. 'visitors:' .. day) > 0 then return p .. 'visitors:' .. day end
+  end
+end
+
+-- place: ARGV generation, its epoch, the new epoch, 'replace' or ''. Puts a generation that was loaded from a snapshot in the
+-- place of the live one, all at once; without 'replace' only where nothing was folded yet.
+-- Answers {'OK', version} | {'EPOCH', stored} | {'TAKEN', key}.
+local function place(keys, args)
+  local p = prefix(keys)
+  local g = p .. args[1]
+  local epoch = redis.call('HGET', g .. 'meta', 'epoch')
+  if args[1] == '' or epoch ~= args[2] then return { 'EPOCH', epoch or '' } end
+  local taken = args[4] ~= 'replace' and first_key(p)
+  if taken then return { 'TAKEN', taken } end
+  local loaded = integer(redis.call('HGET', g .. 'totals', 'version') or '0') or 0
+  local version, live_version = loaded, integer(readable(p .. 'totals').version or '0') or 0
+  if within(live_version) and live_version >= version then version = live_version + 1 end
+  if not within(version) then return corrupt('key ' .. p .. 'totals field version would leave the range of 9e14') end
+  local live_schemas = readable(p .. 'schemas')
+  for id, meaning in pairs(readable(g .. 'schemas')) do
+    if live_schemas[id] and live_schemas[id] ~= meaning then
+      return corrupt('key ' .. p .. 'schemas field ' .. id .. ' means another schema here than in the snapshot')
+    end
+  end
+
+  local may_not
+  local function ask(...) may_not = may_not or forbidden(...) end
+  ask('RENAME', g .. 'totals', p .. 'totals')
+  ask('UNLINK', p .. 'totals')
+  ask('HSET', g .. 'totals', 'f', 'v')
+  ask('HDEL', g .. 'meta', 'f')
+  ask('HSETNX', p .. 'schemas', 'f', 'v')
+  ask('HSETNX', p .. 'replayed', 'f', 'v')
+  if may_not then return may_not end
+
+  -- From here on nothing can fail: write.
+  redis.call('HSET', g .. 'meta', 'epoch', args[3], 'loaded', redis.call('TIME')[1] .. ' version ' .. text(loaded))
+  redis.call('HDEL', g .. 'meta', 'built_by')
+  if redis.call('EXISTS', g .. 'totals') > 0 then redis.call('HSET', g .. 'totals', 'version', text(version)) end
+  for _, day in ipairs(visitor_days(p)) do redis.call('UNLINK', p .. 'visitors:' .. day) end
+  for _, day in ipairs(visitor_days(g)) do
+    if redis.call('EXISTS', g .. 'visitors:' .. day) > 0 then redis.call('RENAME', g .. 'visitors:' .. day, p .. 'visitors:' .. day) end
+  end
+  for _, suffix in ipairs(all_suffixes()) do
+    redis.call('UNLINK', p .. suffix)
+    if redis.call('EXISTS', g .. suffix) > 0 then redis.call('RENAME', g .. suffix, p .. suffix) end
+  end
+  for _, suffix in ipairs(BESIDE) do
+    for field, value in pairs(readable(g .. suffix)) do redis.call('HSETNX', p .. suffix, field, value) end
+    redis.call('UNLINK', g .. suffix)
+  end
+  return { 'OK', text(version) }
+end
+
+redis.register_function('citytotals_place_@ID@', place)
 redis.register_function('citytotals_drop_@ID@', drop)
 redis.register_function('citytotals_hold_@ID@', hold)
 redis.register_function('citytotals_swap_@ID@', swap)

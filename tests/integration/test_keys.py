@@ -11,6 +11,7 @@ from tests.lab.oracle import DAY
 from tests.lab.process import BUILD, ROOT
 from tests.lab.registry import FakeRegistry
 from tests.lab.repair import dead_letters, rebuild
+from tests.lab.snapshot import snapshot
 
 PLACES = {
     "sector": "|".join(e.SECTORS), "category": "|".join(e.CATEGORIES), "date": r"\d{4}-\d\d-\d\d", "agency": "[a-z0-9][a-z0-9-]*",
@@ -67,6 +68,8 @@ def rich_story(city, registry):
     city.redis.client.hset(city.key("meta"), "cluster_id", "another")
     city.fold("--accept-cluster", real, *flags)
     rebuild(city, *flags)
+    snapshot(city, "save", city.directory / "snapshot")
+    snapshot(city, "load", city.directory / "snapshot", "--replace")
     dead_letters(city, "replay")
 
 

@@ -13,7 +13,8 @@
 
 static const struct command *const commands[] = {
     &producer_command_send, &producer_command_reverse, &producer_command_gateway, &producer_command_token, &producer_command_schemas,
-    &consumer_command_run,  &consumer_command_verify,  &consumer_command_rebuild, &consumer_command_dead_letters,
+    &consumer_command_run,  &consumer_command_verify,  &consumer_command_rebuild, &consumer_command_snapshot,
+    &consumer_command_dead_letters,
     &query_command_print,   &query_command_report,     &query_command_serve,      &query_command_changes, &query_command_explain,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
