@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turn a folder of static files into a C table: embed.py OUT.c FOLDER. Each file is packed by gzip where that saves something."""
+"""Turn static files into a C table: embed.py OUT.c FOLDER [PATH=FILE…]. Each file is packed by gzip where that saves something."""
 import gzip
 import pathlib
 import sys
@@ -19,17 +19,18 @@ def view(name, content):
 
 
 out, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-arrays, rows = [], []
-for number, path in enumerate(sorted(each for each in folder.rglob("*") if each.is_file())):
-    plain = path.read_bytes()
+arrays, rows, files = [], [], {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+files.update((path, pathlib.Path(file)) for path, file in (each.split("=", 1) for each in sys.argv[3:]))
+for number, (path, file) in enumerate(sorted(files.items())):
+    plain = file.read_bytes()
     packed = gzip.compress(plain, 9, mtime=0)
     packed = packed if len(packed) < len(plain) * 0.95 else b""
     arrays.append(data(f"plain_{number}", plain or b"\0"))
     if packed:
         arrays.append(data(f"gzip_{number}", packed))
-    name = "/" + path.relative_to(folder).as_posix()
+    name = f"/{path}"
     name = name.removesuffix("index.html") if name.endswith("/index.html") else name
-    rows.append(f'    {{"{name}", "{TYPES[path.suffix]}", {view(f"plain_{number}", plain)}, {view(f"gzip_{number}", packed)}}},\n')
+    rows.append(f'    {{"{name}", "{TYPES[pathlib.PurePosixPath(path).suffix]}", {view(f"plain_{number}", plain)}, {view(f"gzip_{number}", packed)}}},\n')
 pathlib.Path(out).write_text('/* Made by query/embed.py. */\n#include "query/web.h"\n' + "".join(arrays) +
                              "const struct web_file web_files[] = {\n" + "".join(rows) + "    {0},\n};\n"
                              f"const size_t web_file_count = {len(rows)};\n")

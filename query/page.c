@@ -151,6 +151,16 @@ static void changes(const struct page *page)
         change_row(page, &snapshot->changes[i]);
 }
 
+static void timeline(const struct page *page)
+{
+    timeline_html(page->figures, page->totals, page->language, page->out);
+}
+
+static void history_rows(const struct page *page)
+{
+    timeline_rows(page->figures, page->totals, page->language, page->out);
+}
+
 /* The definitions whose names begin with `start`. */
 static void meaning(const struct page *page, const char *start)
 {
@@ -220,6 +230,8 @@ static void fill(const struct page *page, struct slice name)
                   {"unit_rows", unit_rows},
                   {"pilots", pilots},
                   {"changes", changes},
+                  {"timeline", timeline},
+                  {"history_rows", history_rows},
                   {"gauge", gauge},
                   {"goal", goal}};
     static const char meanings[] = "means ";

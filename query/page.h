@@ -12,6 +12,9 @@
  * it is left out. */
 void page_html(struct slice page, const struct figures *figures, const struct totals *totals, enum language language,
                struct buffer *out);
+/* The timeline for pages without scripts, timeline.c: drawn; and the rows of its table. */
+void timeline_html(const struct figures *figures, const struct totals *totals, enum language language, struct buffer *out);
+void timeline_rows(const struct figures *figures, const struct totals *totals, enum language language, struct buffer *out);
 /* An image of the visits; of the reduction. */
 void badge_visitors_svg(const struct totals *totals, enum language language, struct buffer *out);
 void badge_reduction_svg(const struct totals *totals, enum language language, struct buffer *out);

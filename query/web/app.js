@@ -1,5 +1,5 @@
 // The live page: numbers that move as the city's do, the timeline, the pilots' matrix, changes and one agency's events.
-import { draw } from "./chart.js";
+import { available, draw } from "./chart.js";
 import { follow } from "./stream.js";
 import { speaker } from "./words.js";
 
@@ -182,13 +182,14 @@ function drawHistory() {
   const measure = find("measure").value, box = find("chart"), points = known.points;
   if (!points) return;
   const form = measure === "reduction_percent" ? percent : (value) => number(Number(value), measure.startsWith("units_change"));
-  if (!points.some((point) => point.value !== null)) {
+  if (!available()) { // built without the library: the server's image stays
+  } else if (!points.some((point) => point.value !== null)) {
     box.replaceChildren(make("p", words.nothing, { class: "empty" }));
   } else {
     draw(box, points, form, { label: words.chart, date, bars: measure === "visits",
       goal: measure === "reduction_percent" ? { value: 10, date: "2021-12-31", text: words.goal } : null });
   }
-  find("history-measure").textContent = find("measure").selectedOptions[0].textContent;
+  find("history-measure").textContent = find("chart-measure").textContent = find("measure").selectedOptions[0].textContent;
   const rows = points.filter((point, place) => point.value !== null && point.value !== points[place - 1]?.value).reverse();
   find("history-rows").replaceChildren(...rows.slice(0, 200).map((point) => {
     const row = make("tr");
@@ -203,7 +204,8 @@ async function readHistory() {
   if ((Date.parse(history.to) - Date.parse(history.from)) / 864e5 < FEW_DAYS) history = await ask(`/v1/history?measure=${measure}&step=day`);
   if (measure !== find("measure").value) return;
   known.points = history.points;
-  find("history").hidden = false;
+  find("timeline").hidden = available();
+  find("chart").hidden = find("measure-label").hidden = !available();
   drawHistory();
 }
 const loadHistory = seldom(HISTORY_MS, readHistory);
@@ -234,11 +236,5 @@ find("changes").addEventListener("click", (event) => {
   openAgency(link.dataset.agency);
 });
 find("close").addEventListener("click", () => find("dialog").close());
-let width = 0;
-new ResizeObserver(([{ contentRect }]) => {
-  if (Math.round(contentRect.width) === width) return;
-  width = Math.round(contentRect.width);
-  drawHistory();
-}).observe(find("chart"));
 await loadNames().catch(() => {});
 follow(location.origin, onState);

@@ -1,22 +1,11 @@
-// A line or bars over time as SVG, drawn by hand: the pointer and the arrow keys move a cursor that reads the points out.
-const SVG = "http://www.w3.org/2000/svg";
-const TICKS = 5;
+// A line or bars over time by Chart.js (/vendor/chart.js). A canvas says nothing to a screen reader and takes no focus, so the box around
+// it is a slider: the arrow keys move through the points, and each is read out.
 const DAY_MS = 864e5;
-
-function make(name, attributes, text) {
-  const node = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
+const PRINTED = { line: "#0b5d47", soft: "#333", grid: "#999", goal: "#8a2c0d", card: "#fff", ink: "#000" };
 const day = (text) => Date.parse(text) / DAY_MS;
+const plots = new WeakMap();
 
-function roundStep(span, whole) { // 1, 2 or 5 of a power of ten
-  const rough = Math.max(span / TICKS, whole ? 1 : 1e-4);
-  const power = 10 ** Math.floor(Math.log10(rough));
-  return power * [1, 2, 5, 10].find((times) => times * power >= rough * 0.999);
-}
+export const available = () => globalThis.Chart !== undefined;
 
 function calendarTicks(from, to, width, room) { // years, months or days, each in so many pixels
   const most = Math.max(2, Math.floor(width / room));
@@ -24,7 +13,7 @@ function calendarTicks(from, to, width, room) { // years, months or days, each i
   const year = first.getUTCFullYear();
   const span = to - from;
   const ticks = [];
-  const add = (time, label) => { if (time / DAY_MS >= from && time / DAY_MS <= to) ticks.push([time / DAY_MS, label]); };
+  const add = (time, label) => { if (time / DAY_MS >= from && time / DAY_MS <= to) ticks.push({ value: time / DAY_MS, name: label }); };
   if (span > 730) {
     const step = Math.ceil(span / 365 / most);
     for (let at = year; at <= year + span / 365 + 1; at += step) add(Date.UTC(at, 0, 1), String(at));
@@ -39,94 +28,130 @@ function calendarTicks(from, to, width, room) { // years, months or days, each i
   return ticks;
 }
 
-// points: [{ date, value }], value null where nothing is known; show(value) writes one; options: { bars, goal: { value, date, text }, label }
-export function draw(box, points, show, options) {
-  const known = points.filter((point) => point.value !== null);
-  const width = Math.max(260, box.clientWidth);
-  const height = Math.round(Math.max(220, Math.min(width * 0.36, innerHeight * 0.5)));
-  const { goal, bars } = options;
-  const values = known.map((point) => Number(point.value));
-  let low = Math.min(...values, goal ? 0 : Infinity), high = Math.max(...values, goal ? goal.value : -Infinity);
-  if (bars || low > 0 && low < (high - low)) low = Math.min(0, low);
-  const step = roundStep(high - low || Math.abs(high) * 0.1 || 1, !goal);
-  low = Math.floor(low / step) * step;
-  high = Math.ceil((high + step * 0.3) / step) * step;
-  const from = day(points[0].date) - (points.length === 1 ? 1 : 0);
-  const to = Math.max(day(points.at(-1).date), goal?.date ? day(goal.date) + 30 : -Infinity);
-  const ticks = [];
-  for (let at = low; at <= high + step / 2; at += step) ticks.push(at);
-  const tick = (value) => show(goal ? String(Number(value.toFixed(4))) : Math.round(value));
-  const em = parseFloat(getComputedStyle(box).fontSize) * 0.8; // the style sheet's size of the chart's text
-  const left = 14 + em * 0.62 * Math.max(...ticks.map((value) => tick(value).length)), right = 16, top = 16, bottom = em * 2.2;
-  const x = (at) => left + (at - from) / (to - from || 1) * (width - left - right);
-  const y = (value) => top + (high - value) / (high - low || 1) * (height - top - bottom);
+function colours(box, printing) {
+  const style = getComputedStyle(box), of = (name) => style.getPropertyValue(name).trim();
+  const font = { family: style.fontFamily, size: parseFloat(style.fontSize) * 0.8 };
+  if (printing) return { ...PRINTED, font };
+  return { line: of("--main"), soft: of("--soft"), grid: of("--line"), goal: of("--mark"), card: of("--card"), ink: of("--ink"), font };
+}
 
-  const image = make("svg", { viewBox: `0 0 ${width} ${height}`, width, height, tabindex: 0, role: "slider", "aria-label": options.label,
-    "aria-valuemin": 0, "aria-valuemax": known.length - 1 });
-  for (const value of ticks) {
-    image.append(make("path", { class: "grid", d: `M${left} ${y(value)}H${width - right}` }));
-    image.append(make("text", { x: left - 8, y: y(value) + em / 3, "text-anchor": "end" }, tick(value)));
-  }
-  for (const [at, label] of calendarTicks(from, to, width - left - right, em * 5.2))
-    image.append(make("text", { x: x(at), y: height - em / 2, "text-anchor": x(at) > width - em * 3 ? "end" : "middle" }, label));
-  const spots = known.map((point) => [x(day(point.date)), y(Number(point.value))]);
-  if (bars) {
-    const wide = Math.max(2, Math.min(40, (width - left - right) / (known.length + 1) * 0.7));
-    for (const [at, level] of spots)
-      image.append(make("rect", { class: "bar", x: Math.min(at - wide / 2, width - right - wide), y: level, width: wide, height: y(Math.max(0, low)) - level }));
-  } else {
-    const path = spots.map(([at, level], place) => place ? `H${at}V${level}` : `M${at} ${level}`).join("");
-    if (low === 0) image.append(make("path", { class: "area", d: `${path}V${y(0)}H${spots[0][0]}Z` })); // filled from zero or not at all
-    image.append(make("path", { class: "line", d: path }));
-  }
-  if (goal) {
-    image.append(make("path", { class: "goal-line", d: `M${left} ${y(goal.value)}H${width - right}` }));
-    image.append(make("text", { class: "goal-text", x: left + 6, y: y(goal.value) - 7 }, goal.text));
-    if (goal.date && day(goal.date) >= from)
-      image.append(make("path", { class: "goal-line", d: `M${x(day(goal.date))} ${top}V${height - bottom}` }));
-  }
-  const cursor = make("path", { class: "cursor", d: "" }), spot = make("circle", { class: "spot", r: 5 });
-  const tipBox = make("rect", { class: "tip-box", height: em * 1.9, rx: 5 }), tip = make("text", { class: "tip" });
-  const over = make("g", { visibility: "hidden" });
-  over.append(cursor, tipBox, tip);
-  image.append(over, spot);
-  let place = known.length - 1;
-  const move = (to, shown) => {
-    place = Math.max(0, Math.min(known.length - 1, to));
-    const [at, level] = spots[place];
-    const text = `${options.date(known[place].date)}: ${show(known[place].value)}`;
-    spot.setAttribute("cx", at);
-    spot.setAttribute("cy", level);
-    image.setAttribute("aria-valuenow", place);
-    image.setAttribute("aria-valuetext", text);
-    over.setAttribute("visibility", shown ? "visible" : "hidden");
-    cursor.setAttribute("d", `M${at} ${top}V${height - bottom}`);
-    tip.textContent = text;
-    const long = (tip.getComputedTextLength?.() || text.length * em) + em;
-    const begin = Math.max(left, Math.min(at + 10, width - right - long)), above = Math.max(top, level - em * 2.6);
-    for (const [node, dx, dy] of [[tipBox, 0, 0], [tip, em / 2, em * 1.35]]) {
-      node.setAttribute("x", begin + dx);
-      node.setAttribute("y", above + dy);
-    }
-    tipBox.setAttribute("width", long);
+function datasets(known, { bars, goal }, from, to, colour) {
+  const data = known.map((point) => ({ x: day(point.date), y: Number(point.value) }));
+  const zero = data.every(({ y }) => y >= 0) && (goal || bars); // filled from zero or not at all
+  const lines = [{ type: bars ? "bar" : "line", data, borderColor: colour.line, backgroundColor: bars ? `${colour.line}c0` : `${colour.line}24`,
+    borderWidth: bars ? 0 : 2.5, stepped: "after", fill: zero ? "origin" : false, pointRadius: data.map((_, place) => place === data.length - 1 ? 4 : 0),
+    pointBackgroundColor: colour.line, pointHoverRadius: 6, pointHitRadius: 0, maxBarThickness: 40, grouped: false }];
+  const dashed = { type: "line", borderColor: colour.goal, borderWidth: 2, borderDash: [6, 5], pointRadius: 0, pointHoverRadius: 0, fill: false };
+  if (goal) lines.push({ ...dashed, data: [{ x: from, y: goal.value }, { x: to, y: goal.value }] });
+  if (goal && day(goal.date) >= from) lines.push({ ...dashed, data: [{ x: day(goal.date), y: 0 }, { x: day(goal.date), y: 1e3 }] });
+  return lines;
+}
+
+function goalText(goal, colour) { // above the dashed line, at its beginning
+  return { id: "goal-text", afterDatasetsDraw({ ctx, chartArea, scales }) {
+    ctx.save();
+    ctx.fillStyle = colour.goal;
+    ctx.font = `650 ${colour.font.size}px ${colour.font.family}`;
+    ctx.fillText(goal.text, chartArea.left + 6, scales.y.getPixelForValue(goal.value) - 7);
+    ctx.restore();
+  } };
+}
+
+function config(known, show, options, colour, from, to) {
+  const { bars, goal } = options, values = known.map((point) => Number(point.value)), most = Math.max(...values, goal?.value ?? -Infinity);
+  const whole = (value) => goal ? show(String(Number(value.toFixed(4)))) : Number.isInteger(value) ? show(value) : "";
+  const vertical = { ticks: { color: colour.soft, font: colour.font, maxTicksLimit: 7, callback: whole, ...goal ? {} : { precision: 0 } },
+    grid: { color: colour.grid, borderColor: colour.grid, drawTicks: false }, border: { color: colour.grid }, beginAtZero: Boolean(goal || bars), grace: "8%" };
+  if (goal && most <= 12) vertical.ticks.stepSize = 2;
+  if (goal) vertical.max = Math.ceil(most * 0.55) * 2; // an even number over the goal and the line
+  return {
+    type: "line",
+    data: { datasets: datasets(known, options, from, to, colour) },
+    plugins: goal ? [goalText(goal, colour)] : [],
+    options: {
+      animation: false, responsive: true, maintainAspectRatio: false, events: ["mousemove", "mouseout", "touchstart", "touchmove"],
+      interaction: { mode: "nearest", axis: "x", intersect: false },
+      scales: {
+        x: { type: "linear", min: from, max: to, grid: { display: false }, border: { color: colour.grid }, offset: bars, ticks: { color: colour.soft, font: colour.font, maxRotation: 0, autoSkip: false,
+            callback: (_, place, ticks) => ticks[place].name },
+          afterBuildTicks: (axis) => { axis.ticks = calendarTicks(from, to, axis.chart.width, colour.font.size * 5.2); } },
+        y: vertical,
+      },
+      plugins: {
+        legend: { display: false },
+        tooltip: { filter: ({ datasetIndex }) => datasetIndex === 0, displayColors: false, backgroundColor: colour.card, borderColor: colour.soft, borderWidth: 1,
+          bodyColor: colour.ink, bodyFont: { ...colour.font, weight: 650 }, padding: 8,
+          callbacks: { title: () => "", label: ({ dataIndex }) => `${options.date(known[dataIndex].date)}: ${show(known[dataIndex].value)}` } },
+      },
+    },
   };
-  image.addEventListener("keydown", (event) => {
+}
+
+class Plot {
+  constructor(box) {
+    this.box = box;
+    this.slider = document.createElement("div");
+    this.slider.className = "plot";
+    this.slider.id = `${box.id}-slider`;
+    this.slider.tabIndex = 0;
+    this.slider.setAttribute("role", "slider");
+    this.slider.addEventListener("keydown", (event) => this.key(event));
+    this.slider.addEventListener("focus", () => this.slider.matches(":focus-visible") && this.move(this.place, true));
+    this.slider.addEventListener("blur", () => this.move(this.known.length - 1, false));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    addEventListener("beforeprint", () => this.draw(true));
+    addEventListener("afterprint", () => this.draw());
+  }
+
+  show(points, show, options) {
+    this.points = points;
+    this.known = points.filter((point) => point.value !== null);
+    this.say = show;
+    this.options = options;
+    this.slider.setAttribute("aria-label", options.label);
+    this.slider.setAttribute("aria-valuemin", 0);
+    this.slider.setAttribute("aria-valuemax", this.known.length - 1);
+    if (this.slider.parentNode !== this.box) this.box.replaceChildren(this.slider);
+    this.draw();
+  }
+
+  draw(printing = false) {
+    if (!this.slider.isConnected) return;
+    const { points, options } = this, { goal } = options;
+    const from = day(points[0].date) - (points.length === 1 ? 1 : 0);
+    const to = Math.max(day(points.at(-1).date), goal?.date ? day(goal.date) + 30 : -Infinity);
+    const canvas = document.createElement("canvas");
+    canvas.setAttribute("aria-hidden", "true");
+    this.chart?.destroy();
+    this.slider.replaceChildren(canvas);
+    this.chart = new globalThis.Chart(canvas, config(this.known, this.say, options, colours(this.box, printing), from, to));
+    this.move(this.known.length - 1, this.slider.matches(":focus-visible") && !printing);
+  }
+
+  move(to, shown) {
+    const { known, slider, chart } = this;
+    this.place = Math.max(0, Math.min(known.length - 1, to));
+    slider.setAttribute("aria-valuenow", this.place);
+    slider.setAttribute("aria-valuetext", `${this.options.date(known[this.place].date)}: ${this.say(known[this.place].value)}`);
+    const active = shown ? [{ datasetIndex: 0, index: this.place }] : [];
+    chart.setActiveElements(active);
+    chart.tooltip.setActiveElements(active, { x: 0, y: 0 });
+    chart.update("none");
+  }
+
+  key(event) {
+    const { place } = this;
     const to = { ArrowLeft: place - 1, ArrowDown: place - 1, ArrowRight: place + 1, ArrowUp: place + 1, PageUp: place + 12, PageDown: place - 12,
-      Home: 0, End: known.length - 1 }[event.key];
+      Home: 0, End: this.known.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
-    move(to, true);
-  });
-  image.addEventListener("pointermove", (event) => {
-    const at = (event.clientX - image.getBoundingClientRect().left) * width / image.getBoundingClientRect().width;
-    const distance = spots.map(([where]) => Math.abs(where - at));
-    move(distance.indexOf(Math.min(...distance)), true);
-  });
-  image.addEventListener("pointerleave", () => move(known.length - 1, false));
-  image.addEventListener("focus", () => image.matches(":focus-visible") && move(place, true));
-  image.addEventListener("blur", () => move(known.length - 1, false));
-  const focused = box.contains(document.activeElement);
-  box.replaceChildren(image);
-  move(known.length - 1, false);
-  if (focused) image.focus();
+    this.move(to, true);
+  }
+}
+
+// points: [{ date, value }], value null where nothing is known, at least one that is; show(value) writes one;
+// options: { bars, goal: { value, date, text }, label, date(text) }
+export function draw(box, points, show, options) {
+  if (!plots.has(box)) plots.set(box, new Plot(box));
+  plots.get(box).show(points, show, options);
 }

@@ -17,7 +17,7 @@ from tests.lab.process import wait_until
 OPEN = """
   await page.goto(argument.url);
   await page.waitForSelector('#live[data-live="yes"]');
-  await page.waitForSelector('#chart svg');
+  await page.waitForSelector('#chart canvas');
 """
 AXE = """
   await page.evaluate(axe);
@@ -141,17 +141,17 @@ def test_by_keyboard(browser, server):
     names = [name for name, _ in walk]
     assert names[0] == "A" and walk[0][1] and "language" in names and "measure" in names and "agency" in names
     assert all(visible for _, visible in walk), [name for name, visible in walk if not visible]
-    assert "svg" in names and names.count("SUMMARY") >= 5
+    assert "chart-slider" in names and names.count("SUMMARY") >= 5
     read = browser.run("""
-      await page.focus('#chart svg');
-      const value = () => page.getAttribute('#chart svg', 'aria-valuetext');
+      await page.focus('#chart-slider');
+      const value = () => page.getAttribute('#chart-slider', 'aria-valuetext');
       const last = await value();
       await page.keyboard.press('Home');
       return [last, await value()]""")
     assert read[0] != read[1] and "01/2015" in read[1] and "%" in read[0]
     browser.run("await page.focus('[data-agency=\"hong-bang\"]'); await page.keyboard.press('Enter'); await page.waitForSelector('#dialog[open] table')")
     assert browser.run("return page.textContent('#dialog-title')") == "Quận Hồng Bàng"
-    assert "QĐ-UBND" in browser.run("return page.textContent('#dialog-body')")
+    assert "+650" in browser.run("return page.textContent('#dialog-body')")
     assert browser.run(AXE) == []
     browser.run("await page.keyboard.press('Escape'); await page.waitForSelector('#dialog', {state: 'hidden'})")
     assert browser.run("return page.evaluate(() => document.activeElement.dataset.agency)") == "hong-bang"
@@ -169,21 +169,61 @@ def test_each_measure_is_drawn(browser, server):
           await answer;
           const label = await page.$eval('#measure', (node) => node.selectedOptions[0].textContent);
           await page.waitForFunction((text) => document.querySelector('#history-measure').textContent === text, label);
-          if (await page.evaluate(() => document.querySelector('#chart').innerHTML.includes('NaN'))) throw new Error('NaN in the chart');""", measure=measure)
+          const drawn = await page.evaluate(() => {
+            const canvas = document.querySelector('#chart canvas'), colours = new Set();
+            if (!canvas) return [document.querySelector('#chart .empty') && !document.querySelector('#history-rows tr') ? 9 : 0, ''];
+            const bytes = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+            for (let at = 0; at < bytes.length; at += 4) if (bytes[at + 3] > 200) colours.add(bytes.slice(at, at + 3).join());
+            return [colours.size, document.querySelector('#chart-slider').getAttribute('aria-valuetext')];
+          });
+          if (drawn[0] < 3 || drawn[1].includes('NaN')) throw new Error(`drawn: ${drawn}`);""", measure=measure)
     expect_clean(browser, server)
 
 
-def test_without_javascript(browser, server):
+def test_without_javascript(browser, server, screenshots):
     totals = server.ask("/v1/totals").json
     browser.run("await page.goto(argument.url)", {"javaScriptEnabled": False}, url=server.url + "/")
+    browser.run("await page.screenshot({path: argument.path, fullPage: true})", path=str(screenshots / "no-script.png"))
     text = browser.run("return page.innerText('body')")
     for number in (totals["headcount"]["current"], totals["headcount"]["reduction"], totals["units"]["public_service_unit"]["current"]):
         assert shown(number) in text
     assert totals["headcount"]["reduction_percent"].replace(".", ",") + "%" in text and "QĐ" in text
-    assert not browser.run("return page.isVisible('#history')"), "an empty chart is no help"
+    assert browser.run("return page.isVisible('#timeline svg')") and not browser.run("return page.isVisible('#measure-label')")
+    browser.run("await page.click('#history summary')")
+    assert totals["headcount"]["reduction_percent"].replace(".", ",") + "%" in browser.run("return page.innerText('#history-rows')")
     browser.run("await page.click('#language')")
     assert "Payroll reduction" in browser.run("return page.innerText('h1')")
     assert browser.run("return page.getAttribute('html', 'lang')") == "en"
+
+
+def test_a_build_without_the_chart_library(browser, server):
+    """The timeline that the server drew stays, the table is kept up to date, and nothing is wrong."""
+    browser.run("""
+      await page.route('**/vendor/chart.js', (route) => route.fulfill({contentType: 'text/javascript', body: '// not here\\n'}));
+      await page.goto(argument.url);
+      await page.waitForSelector('#live[data-live="yes"]');""", {}, url=server.url + "/")
+    assert browser.run("return page.isVisible('#timeline svg')") and not browser.run("return page.isVisible('#chart')")
+    browser.run("await page.click('#history summary'); await page.waitForSelector('#history-rows tr')")
+    expect_clean(browser, server)
+
+
+def test_on_paper(browser, server, screenshots):
+    """In print the chart has the paper's colours and width, whatever the screen's; controls are left out."""
+    open_page(browser, server, colorScheme="dark", viewport={"width": 1440, "height": 900})
+    browser.run("await page.pdf({path: argument.path, format: 'A4', printBackground: false})", path=str(screenshots / "page.pdf"))
+    seen = browser.run("""
+      await page.setViewportSize({width: 720, height: 1000});
+      await page.emulateMedia({media: 'print'});
+      await page.evaluate(() => dispatchEvent(new Event('beforeprint')));
+      return page.evaluate(() => {
+        const canvas = document.querySelector('#chart canvas'), bytes = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+        const colours = new Set();
+        for (let at = 0; at < bytes.length; at += 4) if (bytes[at + 3] === 255) colours.add(bytes.slice(at, at + 3).join());
+        const shown = (selector) => [...document.querySelectorAll(selector)].some((node) => node.getClientRects().length);
+        return [colours.has('11,93,71'), canvas.getBoundingClientRect().right <= innerWidth, shown('select, label, summary, footer, #language'), shown('#chart-measure'), document.documentElement.scrollWidth <= innerWidth];
+      });""")
+    assert seen == [True, True, False, True, True]
+    expect_clean(browser, server)
 
 
 def test_widgets_on_another_site_share_one_stream(browser, server, city, directory):
@@ -232,11 +272,12 @@ def test_what_the_server_sends(server):
     assert page.headers["X-Content-Type-Options"] == "nosniff" and "Accept-Language" in page.headers["Vary"]
     html = gzip.decompress(page.body).decode()
     assert not re.search(r"<style|<script(?![^>]*src=)|\sstyle=|\son\w+=|\{\{|\}\}", html)
-    load = len(page.body)
-    for path in ("/app.js", "/chart.js", "/stream.js", "/words.js", "/style.css", "/icon.svg", "/v1/agencies", "/v1/changes?limit=12",
-                 "/v1/history?measure=reduction_percent"):
-        load += len(server.ask(path, Accept_Encoding="gzip").body)
-    assert load <= 150 * 1024
+    assert server.ask("/vendor/chart.js").body.startswith(b"/*!\n * Chart.js v"), "built without the library: apt-get install libjs-chart.js"
+    for coding in ("gzip", "gzip, br"):
+        load = sum(len(server.ask(path, Accept_Encoding=coding).body) for path in (
+            "/", "/vendor/chart.js", "/app.js", "/chart.js", "/stream.js", "/words.js", "/style.css", "/icon.svg", "/v1/agencies", "/v1/changes?limit=12",
+            "/v1/history?measure=reduction_percent&step=month", "/v1/totals"))
+        assert load <= 150 * 1024, (coding, load)
     for header, language in (("vi", "vi"), ("en", "en"), ("en-GB,en;q=0.9,vi;q=0.8", "en"), ("vi-VN,en;q=0.5", "vi"), ("fr", "vi"), ("en;q=0", "vi"),
                              ("eng", "vi"), ("de, en;q=0.1", "en"), ("", "vi"), (",,;", "vi")):
         assert f'<html lang="{language}">' in server.ask("/", Accept_Language=header).text, header
@@ -277,7 +318,7 @@ def test_hostile_text_stays_text(browser, server, city):
     city.send(data=json.dumps({"type": "headcount-change", "id": "hostile", "source": "hong-bang", "agency": "hong-bang", "sector": "commune",
                                "reason": "retired", "delta": -1, "effective_date": "2020-11-02", "decision": bad}) + "\n")
     html = wait_until("the page carries it", lambda: (text := server.ask("/").text).count("{{#city}}") and text, 60)
-    assert "<img" not in html and html.count("<script") == 1
+    assert "<img" not in html and html.count("<script") == 2
     open_page(browser, server)
     browser.run("await page.waitForFunction((text) => document.querySelector('#changes').textContent.includes(text), argument.text)", text=bad)
     assert browser.run("return page.evaluate(() => window.bad)") is None
