@@ -1,7 +1,9 @@
 /* count: the reference of the fold's speed, a group consumer of the same topic that only counts. It reads as the
- * consumer does (read_committed, checked CRCs), in batches, and wakes librdkafka's reader as often. */
+ * consumer does (read_committed, checked CRCs, as large answers, memory kept), in batches, and keeps librdkafka's reader
+ * awake. */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -43,6 +45,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "Usage: count BROKERS TOPIC EVENTS\nPrints the seconds from the first record to the last.\n");
         return 2;
     }
+    mallopt(M_MMAP_THRESHOLD, 8 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
     topic = argv[2];
     snprintf(text, sizeof text, "count-%d", (int)getpid());
     const char *const settings[][2] = {
