@@ -328,7 +328,8 @@ static size_t take(struct source *source, rd_kafka_message_t **messages, size_t 
 }
 
 /* A message is copied and given back at once, while it is in the processor's cache: what librdkafka keeps of one takes
- * far more memory than its bytes. */
+ * far more memory than its bytes. (rd_kafka_consume_callback_queue, which locks its queue once for all messages, aborts
+ * when a rebalance stands among them.) */
 static size_t take_copies(struct source *source, struct source_record *records, size_t most, struct buffer *bytes,
                           int64_t wait_ms)
 {
