@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { REPEAT_AFTER_MS = 10000 };
+enum { REPEAT_AFTER_MS = 10000, SLICE_MS = 500 };
 
 /* A broker that is away makes the same few lines again and again: each kind is logged once in ten seconds. */
 static void on_log(const rd_kafka_t *kafka, int level, const char *facility, const char *text)
@@ -183,5 +183,42 @@ int kafka_topic_setting(rd_kafka_t *kafka, const char *topic, const char *name, 
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_ConfigResource_destroy(resource);
     rd_kafka_queue_destroy(queue);
+    return result;
+}
+
+/* The next slice of the time that is left, so that a stop is seen soon; 0 when there is none left. */
+static int slice_ms(int64_t deadline_ms, const volatile sig_atomic_t *stop)
+{
+    int64_t left = deadline_ms - clock_monotonic_ms();
+    return left <= 0 || (stop && *stop) ? 0 : left < SLICE_MS ? (int)left : SLICE_MS;
+}
+
+int kafka_partitions_add(rd_kafka_t *kafka, const char *topic, int64_t deadline_ms, const volatile sig_atomic_t *stop,
+                         rd_kafka_topic_partition_list_t *list, struct error *error)
+{
+    int count = 0, result = error_set(error, ERROR_KAFKA, "ask for topic %s: no answer", topic), ms;
+    while ((ms = slice_ms(deadline_ms, stop)) > 0 && (result = kafka_partition_count(kafka, topic, ms, &count, error)) < 0)
+        ;
+    if (result < 0)
+        return result;
+    if (count == 0)
+        return error_set(error, ERROR_KAFKA, "kafka has no topic %s", topic);
+    for (int partition = 0; partition < count; partition++)
+        rd_kafka_topic_partition_list_add(list, topic, partition);
+    return 0;
+}
+
+int kafka_bounds(rd_kafka_t *kafka, rd_kafka_topic_partition_list_t *list, int64_t bound, int64_t deadline_ms,
+                 const volatile sig_atomic_t *stop, struct error *error)
+{
+    int result = error_set(error, ERROR_KAFKA, "ask for the bounds of the logs: no answer"), ms;
+    while (result < 0 && (ms = slice_ms(deadline_ms, stop)) > 0) {
+        for (int i = 0; i < list->cnt; i++)
+            list->elems[i].offset = bound;
+        rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(kafka, list, ms);
+        for (int i = 0; i < list->cnt && !code; i++)
+            code = list->elems[i].err;
+        result = code ? error_set(error, ERROR_KAFKA, "ask for the bounds of the logs: %s", rd_kafka_err2str(code)) : 0;
+    }
     return result;
 }

@@ -32,5 +32,12 @@ int kafka_partition_count(rd_kafka_t *kafka, const char *topic, int64_t timeout_
  * broker does not say. */
 int kafka_topic_setting(rd_kafka_t *kafka, const char *topic, const char *name, int64_t timeout_ms, char **ret_value,
                         struct error *error);
+/* Add every partition of a topic to `list`, asking until deadline_ms (clock_monotonic_ms) or *stop (may be NULL). ERROR_KAFKA:
+ * no answer, or no such topic. */
+int kafka_partitions_add(rd_kafka_t *kafka, const char *topic, int64_t deadline_ms, const volatile sig_atomic_t *stop,
+                         rd_kafka_topic_partition_list_t *list, struct error *error);
+/* Every partition's RD_KAFKA_OFFSET_END or RD_KAFKA_OFFSET_BEGINNING becomes its `offset`, by one request a leader. */
+int kafka_bounds(rd_kafka_t *kafka, rd_kafka_topic_partition_list_t *list, int64_t bound, int64_t deadline_ms,
+                 const volatile sig_atomic_t *stop, struct error *error);
 
 #endif

@@ -163,8 +163,12 @@ static void get_description(struct http_request *request, void *context)
 static int listen_for_requests(struct gateway *gateway, struct error *error)
 {
     static const char *const none[] = {NULL};
+    static const char *const of_event[] = {"agency", "topic", "partition", "offset", NULL};
+    static const char *const of_refused[] = {"agency", "limit", "before", NULL};
     static const struct http_route routes[] = {
         {.method = "POST", .pattern = "/v1/events", .handle = gateway_post_events, .body_most = GATEWAY_BODY_MOST, .parameters = none},
+        {.method = "GET", .pattern = "/v1/events/{event_id}", .handle = gateway_get_event, .parameters = of_event},
+        {.method = "GET", .pattern = "/v1/refused", .handle = gateway_get_refused, .parameters = of_refused},
         {.method = "POST", .pattern = "/v1/visits", .handle = gateway_post_visit, .body_most = VISIT_BODY_MOST},
         {.method = "GET", .pattern = "/v1/visits", .handle = gateway_get_visits, .parameters = none},
         {.method = "GET", .pattern = "/v1/visit.gif", .handle = gateway_get_pixel},
@@ -211,6 +215,8 @@ static int open_gateway(struct gateway *gateway, struct error *error)
     gateway->polling = pthread_create(&gateway->poller, NULL, poll_kafka, gateway) == 0;
     if (!gateway->polling)
         return error_set(error, ERROR_IO, "start the thread that polls kafka");
+    if ((result = gateway_open_questions(gateway, error)) < 0)
+        return result;
     return listen_for_requests(gateway, error);
 }
 
@@ -244,6 +250,7 @@ static void close_gateway(struct gateway *gateway)
 {
     health_set_ready(&gateway->health, "stopping");
     gateway->server = http_stop(gateway->server, gateway->options.ack_timeout_ms + STOP_MORE_MS);
+    gateway_close_questions(gateway);
     atomic_store(&gateway->stop_polling, true);
     if (gateway->polling)
         pthread_join(gateway->poller, NULL);

@@ -9,18 +9,6 @@
 
 enum { PROBLEM_SIZE = 512, RETRY_QUEUE_S = 1 };
 
-static struct http_response *retry_after(struct http_response *response, int64_t seconds)
-{
-    char text[32];
-    snprintf(text, sizeof text, "%" PRId64, seconds);
-    return http_response_header(response, "Retry-After", text);
-}
-
-static struct http_response *problem(unsigned status, const char *detail)
-{
-    return http_problem(status, detail, NULL, 0);
-}
-
 static bool media_is(const char *value, const char *type)
 {
     size_t size = strcspn(value, "; \t");
@@ -47,17 +35,6 @@ static bool form_of(const struct http_request *request, enum ingest_form *ret_fo
             return true;
         }
     return false;
-}
-
-/* "Bearer TOKEN"; data NULL without. */
-static struct slice token_of(const struct http_request *request)
-{
-    const char *value = http_header(request, "Authorization");
-    if (!value || strncasecmp(value, "Bearer ", 7) != 0)
-        return (struct slice){0};
-    value += 7;
-    value += strspn(value, " ");
-    return slice_of(value);
 }
 
 /* The key without the quotes that the header's standard wants and most senders leave out. */
@@ -89,13 +66,13 @@ static struct http_response *unpack(const struct http_request *request, struct b
     if (!encoding || strcasecmp(encoding, "identity") == 0)
         return NULL;
     if (strcasecmp(encoding, "gzip") != 0)
-        return http_response_header(problem(415, "the body's Content-Encoding is not taken; allowed: gzip, or none"), "Accept-Encoding",
+        return http_response_header(gateway_problem(415, "the body's Content-Encoding is not taken; allowed: gzip, or none"), "Accept-Encoding",
                                     "gzip");
     int result = body_inflate(request->body, GATEWAY_BODY_MOST, unpacked, &error);
     if (result < 0) {
         char detail[PROBLEM_SIZE];
         snprintf(detail, sizeof detail, "the body: %.400s", error.text);
-        return problem(result == -ERROR_LIMIT ? 413 : result == -ERROR_MEMORY ? 503 : 400, detail);
+        return gateway_problem(result == -ERROR_LIMIT ? 413 : result == -ERROR_MEMORY ? 503 : 400, detail);
     }
     *ret_body = (struct slice){unpacked->data ? unpacked->data : "", unpacked->size};
     return NULL;
@@ -114,14 +91,6 @@ void gateway_give_worker(struct gateway *gateway, struct ingest *worker)
     pthread_mutex_lock(&gateway->workers_lock);
     gateway->workers[gateway->worker_count++] = worker;
     pthread_mutex_unlock(&gateway->workers_lock);
-}
-
-static int64_t take_from_bucket(struct gateway *gateway, struct credential *credential)
-{
-    pthread_mutex_lock(&gateway->buckets_lock);
-    int64_t wait_ms = credential_take(credential, 1, clock_monotonic_ms());
-    pthread_mutex_unlock(&gateway->buckets_lock);
-    return wait_ms;
 }
 
 /* A request's first event was taken before it was read; its others count too, however empty the bucket is by then. */
@@ -143,7 +112,7 @@ static struct http_response *judge(struct gateway *gateway, struct http_request 
     struct error error = {0};
     struct buffer unpacked = BUFFER_BOUNDED(GATEWAY_BODY_MOST);
     if (!form_of(request, &asked.form))
-        return problem(415, "the body's Content-Type is not taken; allowed: application/json, application/x-ndjson, text/csv, "
+        return gateway_problem(415, "the body's Content-Type is not taken; allowed: application/json, application/x-ndjson, text/csv, "
                             "application/cloudevents+json, application/cloudevents-batch+json");
     struct http_response *response = unpack(request, &unpacked, &asked.body);
     if (response)
@@ -160,33 +129,21 @@ static struct http_response *judge(struct gateway *gateway, struct http_request 
     if (result == -ERROR_INPUT)
         response = refusal_response(&refusal);
     else if (result < 0)
-        response = retry_after(problem(503, error.text), RETRY_QUEUE_S);
+        response = gateway_later(gateway_problem(503, error.text), RETRY_QUEUE_S);
     charge_the_rest(gateway, credential, ingested->count);
 finish:
     buffer_free(&unpacked);
     return response;
 }
 
-static struct http_response *unknown_token(void)
-{
-    return http_response_header(problem(401, "there is no token, or it is not known here; give it as `Authorization: Bearer TOKEN`"),
-                                "WWW-Authenticate", "Bearer");
-}
-
 static struct http_response *answer_or_take(struct gateway *gateway, struct http_request *request, struct ingested *ingested,
                                             bool *ret_taken)
 {
-    struct http_response *response;
+    struct credential *credential;
     pthread_rwlock_rdlock(&gateway->credentials_lock);
-    struct credential *credential = credentials_find(gateway->credentials, token_of(request));
-    if (!credential) {
-        response = unknown_token();
-    } else {
-        int64_t wait_ms = take_from_bucket(gateway, credential);
-        response = wait_ms ? retry_after(problem(429, "this token's rate is used up; come again after the seconds of Retry-After"),
-                                         (wait_ms + 999) / 1000)
-                           : judge(gateway, request, credential, ingested, ret_taken);
-    }
+    struct http_response *response = gateway_admit(gateway, request, &credential);
+    if (credential)
+        response = judge(gateway, request, credential, ingested, ret_taken);
     pthread_rwlock_unlock(&gateway->credentials_lock);
     return response;
 }
@@ -215,5 +172,5 @@ void gateway_post_events(struct http_request *request, void *context)
         return;
     }
     ingested_free(&ingested);
-    http_reply(request, retry_after(problem(503, "the queue for kafka is full; nothing was sent; " GATEWAY_SAFE_TO_REPEAT), RETRY_QUEUE_S));
+    http_reply(request, gateway_later(gateway_problem(503, "the queue for kafka is full; nothing was sent; " GATEWAY_SAFE_TO_REPEAT), RETRY_QUEUE_S));
 }

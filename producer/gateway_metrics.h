@@ -22,6 +22,8 @@
       "Page visits not taken because their address came too often.")                                                         \
     X(G_VISITS_LOST, "gateway_visits_lost_total", METRIC_COUNTER, NULL,                                                      \
       "Page visits that Kafka could not take.")                                                                              \
+    X(G_QUESTIONS, "gateway_questions_total", METRIC_COUNTER, "answer",                                                      \
+      "Questions what became of an event, by answer: a status, unknown, refused_list, or unavailable.")                      \
     X(G_PENDING, "gateway_events_pending", METRIC_GAUGE, NULL, "Events without Kafka's verdict now.")                        \
     X(G_CONNECTIONS, "gateway_connections", METRIC_GAUGE, NULL, "Connections open now.")                                     \
     X(G_TOKENS, "gateway_tokens", METRIC_GAUGE, NULL, "Tokens in force.")                                                    \

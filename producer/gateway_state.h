@@ -17,6 +17,7 @@
 #define GATEWAY_BODY_MOST (1024 * 1024) /* bytes of a body, and of what it unpacks to */
 
 struct post;
+struct questions;
 struct visits;
 
 struct gateway {
@@ -46,6 +47,8 @@ struct gateway {
     bool poller_idle;
     atomic_size_t events_waiting; /* for their verdict, handed to Kafka or not yet */
 
+    struct questions *questions;
+
     pthread_t poller;
     bool polling;
     atomic_bool stop_polling;
@@ -67,6 +70,20 @@ void gateway_posts_turn(struct gateway *gateway);
 void gateway_posts_finish(struct gateway *gateway);
 void gateway_on_delivery(void *context, void *event_context, const struct sender_verdict *verdict);
 struct http_response *gateway_verdicts(struct gateway *gateway, const struct ingested *ingested);
+
+/* gateway_admit.c */
+struct http_response *gateway_problem(unsigned status, const char *detail);
+/* The same answer with Retry-After. */
+struct http_response *gateway_later(struct http_response *response, int64_t seconds);
+/* The credential of the request's token, one event taken from its bucket; or NULL and the answer, 401 or 429. Whoever calls
+ * holds credentials_lock for as long as it looks at it. */
+struct http_response *gateway_admit(struct gateway *gateway, const struct http_request *request, struct credential **ret_credential);
+
+/* gateway_questions.c */
+int gateway_open_questions(struct gateway *gateway, struct error *error);
+void gateway_close_questions(struct gateway *gateway);
+void gateway_get_event(struct http_request *request, void *context);
+void gateway_get_refused(struct http_request *request, void *context);
 
 /* gateway_events.c */
 void gateway_post_events(struct http_request *request, void *context);

@@ -28,6 +28,7 @@ static void on_delivery(void *context, void *event_context, const struct sender_
     struct send *send = context;
     if (!verdict->failure) {
         send->acknowledged++;
+        send_wait_delivered(send, event_context, verdict);
         return;
     }
     if (send->closing)
@@ -108,6 +109,8 @@ static int check_options(const struct send *send, struct error *error)
     if (options->rejects && !options->keep_going)
         return error_set(error, ERROR_USAGE, "option --rejects: it goes with --keep-going only; without, nothing of a file with a "
                                              "refused line is sent, so the whole file is to be repaired");
+    if (options->wait && options->dry_run)
+        return error_set(error, ERROR_USAGE, "option --wait: with --dry-run nothing is sent that could be waited for");
     for (size_t i = 0; i < send->name_count; i++)
         standard += strcmp(send->names[i], "-") == 0;
     if (standard > 1)
@@ -154,6 +157,8 @@ static int open_send(struct send *send, struct error *error)
         if ((result = schema_ids_settle(&options->registry, options->common.city, options->registration == REGISTRATION_AUTO,
                                         send->stop, send->schema_ids, error)) < 0 ||
             (result = message_maker_new(send->schema_ids, &send->maker, error)) < 0)
+            return result;
+        if (options->wait && (result = send_wait_open(send, error)) < 0)
             return result;
         const struct sender_options sender = {.common = &options->common, .client_id = "citytotals-producer-send",
                                               .ack_timeout_ms = options->ack_timeout_ms, .on_delivery = on_delivery, .context = send};
@@ -226,6 +231,10 @@ static void summarise(struct send *send, int result)
     else
         report_note(report, level, "%" PRIu64 " lines read: %" PRIu64 " events sent, %" PRIu64 " repeats, %" PRIu64 " refused; %" PRIu64
                     " acknowledged by kafka", send->lines, send->submitted, send->repeated, send->refused, send->acknowledged);
+    if (send->waiting)
+        report_note(report, level, "%" PRIu64 " counted, %" PRIu64 " had been counted before, %" PRIu64 " refused by the consumer (%" PRIu64
+                    " conflicts, %" PRIu64 " dead letters), %" PRIu64 " not folded yet", send->counted, send->counted_before,
+                    send->conflicts + send->dead_letters, send->conflicts, send->dead_letters, send->not_folded);
     if (send->refused_files)
         report_note(report, level, "%" PRIu64 " %s refused as a whole", send->refused_files,
                     send->refused_files == 1 ? "file was" : "files were");
@@ -239,10 +248,14 @@ static int finish(struct send *send, int result, struct error *error)
     if (result < 0 && result != -ERROR_INTERRUPTED)
         report_note(&send->report, LOG_LEVEL_ERROR, "%s", error->text);
     result = wait_for_verdicts(send, result, error);
+    int sent = result;
+    if (send->waiting && result >= 0 && send->acknowledged == send->submitted &&
+        (result = send_wait_settle(send, error)) < 0 && result != -ERROR_INTERRUPTED)
+        report_note(&send->report, LOG_LEVEL_ERROR, "--wait: %s; kafka has every event, none is lost", error->text);
     send->closing = true;
     send->sender = sender_close(send->sender);
     if (result >= 0 && send->acknowledged < send->submitted)
-        result = error_set(error, ERROR_KAFKA, "kafka did not acknowledge %" PRIu64 " events", send->submitted - send->acknowledged);
+        sent = result = error_set(error, ERROR_KAFKA, "kafka did not acknowledge %" PRIu64 " events", send->submitted - send->acknowledged);
     int closed = rejects_close(send->rejects, &late);
     send->rejects = NULL;
     if (closed < 0) {
@@ -251,7 +264,7 @@ static int finish(struct send *send, int result, struct error *error)
     }
     if (result == -ERROR_INTERRUPTED)
         report_note(&send->report, LOG_LEVEL_ERROR, "stopped by %s", stop_signal == SIGINT ? "SIGINT" : "SIGTERM");
-    summarise(send, result);
+    summarise(send, sent);
     return result;
 }
 
@@ -295,9 +308,11 @@ int producer_send(int argc, char **argv)
 failed:
     report_note(&send->report, LOG_LEVEL_ERROR, "citytotals-producer: %s", error.text);
 finish:
-    status = result < 0 ? error_exit_status(error.code) : send->refused || send->refused_files ? error_exit_status(ERROR_INPUT) : 0;
+    status = result < 0 ? error_exit_status(error.code)
+             : send->refused || send->refused_files || send->conflicts || send->dead_letters ? error_exit_status(ERROR_INPUT) : 0;
     send->closing = true;
     sender_close(send->sender);
+    send_wait_close(send);
     rejects_close(send->rejects, NULL);
     repeats_free(send->repeats);
     marks_free(&send->marks);

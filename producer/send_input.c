@@ -121,10 +121,12 @@ static int send_record(struct send *send, struct input *input, const struct reco
         return error_set(error, ERROR_IO, "line %" PRIu64 ": it was good, and is not any more: %s", record->line,
                          send->problems.items[0].text);
     buffer_reset(&send->bytes);
+    void *place = place_of(send->current, event.type, record->line);
     int result = message_make(send->maker, &event, &send->bytes, &message, error);
     if (result >= 0)
-        result = sender_submit(send->sender, &message, place_of(send->current, record->line), send->options.ack_timeout_ms, send->stop,
-                               error);
+        result = send_wait_add(send, &event, place, error);
+    if (result >= 0)
+        result = sender_submit(send->sender, &message, place, send->options.ack_timeout_ms, send->stop, error);
     if (result >= 0)
         send->submitted++;
     return result;

@@ -27,6 +27,11 @@ static const struct setting send_settings[] = {
      .help = "With --keep-going: write each refused line there as it was, after lines `# refused: PLACE: REASON`. Repair the "
              "lines in it and send the file; the reason lines may stay. Files of different form (NDJSON, CSV of another "
              "header) can't share one. It is replaced at each run."},
+    {.name = "wait", .kind = SETTING_FLAG, .offset = AT(wait),
+     .help = "Wait until the consumer has folded every event, and say of each that it refused why; needs --redis. The exit status is 3 "
+             "when some were refused, 1 when not all were folded in time."},
+    {.name = "wait-timeout", .kind = SETTING_DURATION, .offset = AT(wait_timeout_ms), .placeholder = "TIME", .default_text = "60s",
+     .least = 1, .most = 86400000, .help = "With --wait: how long, once Kafka has acknowledged all."},
     {.name = "create-topics", .kind = SETTING_FLAG, .offset = AT(create_topics),
      .help = "Make the city's topics that are missing: kept for ever (page visits 90 days), three replicas where there are three "
              "brokers."},
@@ -69,7 +74,7 @@ const struct command producer_command_send = {
         "Ctrl-C (SIGINT, SIGTERM) stops reading, waits up to 10 s for what is on its way and tells how much Kafka has; a second\n"
         "one ends at once.\n\n"
         "Exit status: 0 all acknowledged; 1 failed at run time or stopped by a signal; 2 wrong usage or configuration; 3 some\n"
-        "lines were refused (and nothing else went wrong).",
+        "lines were refused, or with --wait events by the consumer (and nothing else went wrong).",
 };
 
 #undef AT
@@ -223,6 +228,8 @@ const struct command producer_command_gateway = {
     .notes = "POST /v1/events takes JSON, NDJSON, CSV and CloudEvents with a bearer token. Page visits come by POST /v1/visits,\n"
              "GET /v1/visit.gif and /beacon.js; docs/privacy.md says what is kept of them. There is no TLS here: a proxy that ends it\n"
              "stands in front.\n\n"
+             "GET /v1/events/{event_id} and GET /v1/refused tell what became of events, from Redis; a replica and a Redis user with\n"
+             "~{CITY}:* +@read are enough. While Redis is away they answer 503, and events are taken all the same.\n\n"
              "SIGTERM and SIGINT stop it: requests on their way are answered first.\n\n"
              "Exit status: 0 stopped by a signal; 1 failed at run time; 2 wrong usage or configuration.",
 };

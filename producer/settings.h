@@ -17,7 +17,8 @@ struct send_options {
     int format;                   /* enum send_format */
     int csv_type;                 /* enum event_type + 1; 0 = not given */
     const char *source;
-    bool dry_run, keep_going;
+    bool dry_run, keep_going, wait;
+    int64_t wait_timeout_ms;
     const char *rejects;
     bool create_topics;
     int64_t partitions;

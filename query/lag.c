@@ -9,7 +9,7 @@
 #include "base/kafka.h"
 #include "query/totals.h"
 
-enum { SLICE_MS = 500, TOPIC_MOST = CITY_SIZE_MOST + 32 };
+enum { TOPIC_MOST = CITY_SIZE_MOST + 32 };
 
 struct lag {
     rd_kafka_t *kafka;
@@ -50,44 +50,6 @@ struct lag *lag_close(struct lag *lag)
     return NULL;
 }
 
-/* The next slice of the time that is left, so that a stop is seen soon; 0 when there is none left. */
-static int slice_ms(int64_t deadline, const volatile sig_atomic_t *stop)
-{
-    int64_t left = deadline - clock_monotonic_ms();
-    return left <= 0 || (stop && *stop) ? 0 : left < SLICE_MS ? (int)left : SLICE_MS;
-}
-
-static int add_topic(struct lag *lag, const char *topic, int64_t deadline, const volatile sig_atomic_t *stop,
-                     rd_kafka_topic_partition_list_t *list, struct error *error)
-{
-    int count = 0, result = error_set(error, ERROR_KAFKA, "ask for topic %s: no answer", topic), ms;
-    while ((ms = slice_ms(deadline, stop)) > 0 && (result = kafka_partition_count(lag->kafka, topic, ms, &count, error)) < 0)
-        ;
-    if (result < 0)
-        return result;
-    if (count == 0)
-        return error_set(error, ERROR_KAFKA, "kafka has no topic %s", topic);
-    for (int partition = 0; partition < count; partition++)
-        rd_kafka_topic_partition_list_add(list, topic, partition);
-    return 0;
-}
-
-/* Every partition's end or beginning, by one request a leader. */
-static int ask_bounds(struct lag *lag, rd_kafka_topic_partition_list_t *list, int64_t bound, int64_t deadline,
-                      const volatile sig_atomic_t *stop, struct error *error)
-{
-    int result = error_set(error, ERROR_KAFKA, "ask for the bounds of the logs: no answer"), ms;
-    while (result < 0 && (ms = slice_ms(deadline, stop)) > 0) {
-        for (int i = 0; i < list->cnt; i++)
-            list->elems[i].offset = bound;
-        rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(lag->kafka, list, ms);
-        for (int i = 0; i < list->cnt && !code; i++)
-            code = list->elems[i].err;
-        result = code ? error_set(error, ERROR_KAFKA, "ask for the bounds of the logs: %s", rd_kafka_err2str(code)) : 0;
-    }
-    return result;
-}
-
 static int sum(const struct snapshot *snapshot, const char *city, const rd_kafka_topic_partition_list_t *begins,
                const rd_kafka_topic_partition_list_t *ends, int64_t *ret_lag, struct error *error)
 {
@@ -120,13 +82,13 @@ int lag_read(struct lag *lag, const struct snapshot *snapshot, const char *city,
     for (int type = 0; type < EVENT_TYPES && result >= 0; type++) {
         char topic[TOPIC_MOST];
         snprintf(topic, sizeof topic, "%s.%s", city, event_topic_suffix((enum event_type)type));
-        result = add_topic(lag, topic, deadline, stop, ends, error);
+        result = kafka_partitions_add(lag->kafka, topic, deadline, stop, ends, error);
     }
     if (result < 0)
         goto finish;
     begins = rd_kafka_topic_partition_list_copy(ends);
-    if ((result = ask_bounds(lag, ends, RD_KAFKA_OFFSET_END, deadline, stop, error)) >= 0 &&
-        (result = ask_bounds(lag, begins, RD_KAFKA_OFFSET_BEGINNING, deadline, stop, error)) >= 0)
+    if ((result = kafka_bounds(lag->kafka, ends, RD_KAFKA_OFFSET_END, deadline, stop, error)) >= 0 &&
+        (result = kafka_bounds(lag->kafka, begins, RD_KAFKA_OFFSET_BEGINNING, deadline, stop, error)) >= 0)
         result = sum(snapshot, city, begins, ends, ret_lag, error);
 finish:
     rd_kafka_topic_partition_list_destroy(ends);
