@@ -1,0 +1,58 @@
+"""Redis as production has it, a cluster with users of few rights: a master is lost under load, and all pods come back elsewhere."""
+import json
+
+import pytest
+
+from tests.lab import events as e
+from tests.lab.process import wait_until
+from tests.lab.redis_cluster import RedisCluster
+
+
+@pytest.fixture
+def cluster(directory):
+    made = RedisCluster(directory / "redis-cluster", "cluster")
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def city(cluster, kafka, directory):
+    from tests.lab.city import City
+    city = City(cluster.city, kafka, cluster, directory / cluster.city, 2)
+    yield city
+    city.stop()
+    kafka.forget_city(city.name)
+
+
+def test_a_lost_master_and_other_addresses_keep_totals_exact(cluster, city, seed):
+    seed_node = cluster.addresses[0]
+    with city.traffic(seed):
+        consumer = city.consumer("--batch-events", "60", redis_url=cluster.url("consumer", seed_node))
+        city.wait_for_commits(10, alive=consumer.check_alive)
+        lost = cluster.master()
+        cluster.kill(lost)
+        took_over = wait_until("a replica takes over", lambda: cluster.master() or None, 60)
+        assert took_over != lost
+        if not cluster.processes[seed_node].running():  # the Service would name another
+            consumer.kill()
+            consumer = city.consumer("--batch-events", "60", redis_url=cluster.url("consumer", took_over))
+        city.wait_for_commits(10, alive=consumer.check_alive)
+    city.wait_until_folded(alive=consumer.check_alive)
+    city.expect_exact()
+    consumer.kill()
+    # Every pod goes and comes back with another address: nobody knows where anybody is.
+    cluster.stop()
+    cluster.start(subnet=2)
+    city.given_events(e.headcount("after", "hong-bang", 5))
+    consumer = city.consumer(redis_url=cluster.url("consumer", cluster.addresses[3]))
+    city.wait_until_folded(alive=consumer.check_alive)
+    assert consumer.stop() == 0
+    city.expect_exact()
+    # A reader's user reads, from whichever node it asks first, and can't write.
+    for address in cluster.addresses[:3]:
+        shown = json.loads(city.query("--format", "json", redis_url=cluster.url("query", address)).stdout)
+        assert shown["as_of"]["version"] == city.version()
+    refused = city.fold(redis_url=cluster.url("query", cluster.addresses[0]), status=1)
+    assert "redis refuses" in refused.log()

@@ -1,0 +1,110 @@
+"""A Redis Cluster as production has it: its configuration, users and keeper, on loopback addresses of its own."""
+import os
+import shutil
+import socket
+import subprocess
+
+import redis
+
+from tests.lab.process import ROOT, Process, wait_until
+
+PRODUCTION = ROOT / "k8s" / "overlays" / "production"
+NODES = 6
+
+
+class RedisCluster:
+    def __init__(self, directory, city):
+        self.directory, self.city = directory, city
+        directory.mkdir(parents=True)
+        self.block = f"127.{os.getpid() % 200 + 20}"
+        self.port = self.free_port()
+        self.processes, self.keepers, self.clients = {}, {}, {}
+        shutil.copy(PRODUCTION / "make-secrets", directory)
+        subprocess.run(["./make-secrets"], cwd=directory, env={**os.environ, "CITY": city}, check=True, timeout=60)
+        self.password = (directory / "secrets/keeper").read_text()
+
+    def free_port(self):
+        """One that is free, with the bus's beside it, at every address."""
+        while True:
+            with socket.create_server((f"{self.block}.1.1", 0)) as one:
+                port = one.getsockname()[1]
+            if port <= 55535:
+                return port
+
+    def url(self, role, address):
+        text = (self.directory / f"secrets/redis-{role}").read_text()
+        return text.replace("@redis:6379", f"@{address}:{self.port}").strip()
+
+    def start(self, subnet=1):
+        """Nodes at the addresses of a subnet, as pods come back at others."""
+        self.addresses = [f"{self.block}.{subnet}.{number}" for number in range(1, NODES + 1)]
+        text = (PRODUCTION / "redis.conf").read_text()
+        for number, address in enumerate(self.addresses):
+            data = self.directory / f"node-{number}"
+            data.mkdir(exist_ok=True)
+            settings = data / "redis.conf"
+            for old, new in (("port 6379", f"port {self.port}\nbind {address}"), ("/etc/redis-users", self.directory / "secrets"),
+                             ("/data", data), ("cluster-node-timeout 5000", "cluster-node-timeout 1000")):
+                text_of_node = (text if old == "port 6379" else text_of_node).replace(old, str(new))
+            settings.write_text(text_of_node)
+            self.processes[address] = Process(f"redis-{number}", ["redis-server", settings, "--cluster-announce-ip", address], self.directory)
+            self.keepers[address] = Process(f"keeper-{number}", ["sh", PRODUCTION / "keeper.sh"], self.directory,
+                                            env={"NODES": " ".join(self.addresses), "SELF": address, "REPLICAS": "1", "PAUSE": "1",
+                                                 "PORT": str(self.port), "PASSWORD_FILE": str(self.directory / "secrets/keeper")})
+        wait_until("the cluster is whole", self.whole, 60)
+        return self
+
+    def node(self, address):
+        if address not in self.clients:
+            self.clients[address] = redis.Redis(host=address, port=self.port, username="keeper", password=self.password,
+                                                decode_responses=True, socket_timeout=10)
+        return self.clients[address]
+
+    def seen_by(self, address):
+        try:
+            return self.node(address).execute_command("CLUSTER NODES")
+        except redis.exceptions.RedisError:
+            return {}
+
+    def whole(self):
+        """Every node sees three masters and three replicas, all well, and the replicas have what their masters have."""
+        for address in self.addresses:
+            nodes = self.seen_by(address)
+            flags = [each["flags"] for each in nodes.values()]
+            if len(flags) != NODES or sum("master" in each for each in flags) != NODES // 2 or \
+                    any("fail" in each or "handshake" in each for each in flags):
+                return False
+            if not all(each["connected"] for each in nodes.values()) or set(nodes) != {f"{a}:{self.port}" for a in self.addresses}:
+                return False
+            if self.node(address).info("replication").get("master_link_status", "up") != "up":
+                return False
+        return True
+
+    def master(self):
+        """The address of the node that has the city's slot and answers for it."""
+        key = f"{{{self.city}}}:totals"
+        for address in self.addresses:
+            if not self.processes[address].running():
+                continue
+            try:
+                self.node(address).exists(key)
+                if self.node(address).info("replication")["role"] == "master":
+                    return address
+            except redis.exceptions.RedisError:
+                continue
+        return None
+
+    @property
+    def client(self):
+        return self.node(wait_until("a master has the city's slot", self.master, 60))
+
+    def kill(self, address):
+        self.processes[address].kill()
+
+    def stop(self):
+        for process in (*self.keepers.values(), *self.processes.values()):
+            if process.running():
+                process.kill()
+        for client in self.clients.values():
+            client.close()
+        self.processes, self.keepers, self.clients = {}, {}, {}
