@@ -242,7 +242,7 @@ def test_flags_and_environment_are_settings_of_the_command(overlay):
         every |= variables
         assert len(flags) > 7, where
         for argument in container["args"][1:]:
-            assert argument.split("=")[0] in flags, f"{where}: {argument}"
+            assert not argument.startswith("-") or argument.split("=")[0] in flags, f"{where}: {argument}"
         for variable in container.get("env", []):
             assert not variable["name"].startswith("CITYTOTALS_") or variable["name"] in variables, f"{where}: {variable['name']}"
     assert {name for name in config(objects) if name.startswith("CITYTOTALS_")} <= every
@@ -318,7 +318,7 @@ def test_clients_reach_their_servers_and_nobody_else_does(overlay, part):
     policy = named(objects, "NetworkPolicy", f"{part}-clients")["spec"]
     assert policy["egress"][0]["to"] == [{"podSelector": {"matchLabels": {f"citytotals/{part}": "server"}}}]
     assert server_ports(objects, part) and server_ports(objects, part) <= {port["port"] for port in policy["egress"][0]["ports"]}
-    need = {"kafka": {"consumer", "gateway", "query", "verify", "rebuild", "topics"}, "redis": {"consumer", "query", "verify", "rebuild"}}
+    need = {"kafka": {"consumer", "gateway", "query", "verify", "rebuild", "topics"}, "redis": {"consumer", "gateway", "query", "verify", "rebuild", "snapshot"}}
     clients = {each["metadata"]["name"] for each in workloads(objects) if labels_of(each).get(f"citytotals/{part}") == "client"}
     assert clients == need[part] & {each["metadata"]["name"] for each in workloads(objects)}
 
