@@ -374,3 +374,19 @@ def test_each_program_has_the_certificate_of_its_own_user(copy):
             assert volumes["kafka-user"] in users and volumes["kafka-ca"] == "citytotals-cluster-ca-cert"
             used.add(volumes["kafka-user"])
     assert used == users
+
+
+# --- what docs/kubernetes.md tells to do ---
+
+def test_another_city_is_a_copy_with_its_own_names(copy, tmp_path):
+    shutil.copytree(copy, tmp_path / "k8s")
+    steps = (ROOT / "docs/kubernetes.md").read_text().split("## Another city", 1)[1].split("```sh\n", 1)[1].split("```", 1)[0]
+    steps = steps.replace(" apply\n", "\n")  # there is no cluster here
+    subprocess.run(["bash", "-euc", steps], cwd=tmp_path, check=True, timeout=60)
+    folder = tmp_path / "k8s/overlays/production-danang"
+    objects = built(folder)
+    assert config(objects)["CITYTOTALS_CITY"] == "danang" and {each["metadata"].get("namespace") for each in objects} <= {"citytotals-danang", None}
+    assert named(objects, "Namespace", "citytotals-danang")
+    text = yaml.dump_all(objects)
+    assert "haiphong" not in text and "danang.headcount-changes" in text
+    assert "~{danang}:*" in (folder / "secrets/users.acl").read_text()
