@@ -313,10 +313,14 @@ int settings_set(struct settings *settings, const struct command *command, const
                    : unknown(command, name, "option", error);
 }
 
-static bool city_ok(const char *city)
+bool city_is_valid(struct slice city)
 {
-    size_t size = strlen(city);
-    return size >= 1 && size <= 32 && strspn(city, "abcdefghijklmnopqrstuvwxyz0123456789-") == size;
+    if (!city.data || city.size < 1 || city.size > CITY_SIZE_MOST)
+        return false;
+    for (size_t i = 0; i < city.size; i++)
+        if (!city.data[i] || !strchr("abcdefghijklmnopqrstuvwxyz0123456789-", city.data[i]))
+            return false;
+    return true;
 }
 
 /* Only texts, addresses and days can be required. */
@@ -329,7 +333,7 @@ int settings_check(const struct command *command, const void *options, struct er
 {
     const struct setting *setting;
     const struct common_options *common = options;
-    if (common->city && !city_ok(common->city))
+    if (common->city && !city_is_valid(slice_of(common->city)))
         return error_set(error, ERROR_USAGE, "city is \"%s\"; allowed: 1 to 32 of a-z, 0-9 and -", common->city);
     for (size_t i = 0; (setting = setting_at(command, i)); i++)
         if (setting->required && is_unset(setting, (const char *)options + setting->offset))

@@ -69,12 +69,15 @@ int settings_set(struct settings *settings, const struct command *command, const
 int settings_read(struct settings *settings, const struct command *command, const char *path, void *options, struct error *error);
 int settings_check(const struct command *command, const void *options, struct error *error);
 
+#define CITY_SIZE_MOST 32
+bool city_is_valid(struct slice city); /* [a-z0-9-]{1,32} */
+
 /* The flags every command has. Embed `struct common_options common` as the first member of the options struct. */
 struct common_options {
     const char *brokers;            /* -b/--brokers host:port,… ; NULL when unset */
     struct setting_list properties; /* -X key=value, any librdkafka property */
     const char *config;             /* -F/--config FILE */
-    const char *city;               /* [a-z0-9-]{1,32}; checked by settings_parse */
+    const char *city;               /* city_is_valid, by settings_parse */
     const char *redis;              /* URL; a secret */
     int log_level;                  /* enum log_level */
     int log_format;                 /* enum log_format */

@@ -3,13 +3,11 @@
 #ifndef CITYTOTALS_SCHEMAS_LAYOUT_H
 #define CITYTOTALS_SCHEMAS_LAYOUT_H
 
-#include "base/slice.h"
+#include "base/settings.h"
 
-#define CITY_SIZE_MOST 32
 #define REDIS_KEY_SIZE (CITY_SIZE_MOST + 64)
 /* Writes "{<city>}:<suffix>"; returns `key`. */
 char *redis_key(char key[REDIS_KEY_SIZE], const char *city, const char *suffix);
-bool city_is_valid(struct slice city); /* [a-z0-9-]{1,32} */
 
 /* The Function library: its code (Lua), and its names, which end in a digest of the code, so that two builds can serve
  * side by side. Static. */
