@@ -1,6 +1,7 @@
 /* librdkafka's configuration, metadata and log lines, for all three programs. */
 #include "base/kafka.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -144,6 +145,39 @@ int kafka_partition_count(rd_kafka_t *kafka, const char *topic, int64_t timeout_
     if (result >= 0)
         *ret_count = count;
     return result;
+}
+
+/* One end of a log by a ListOffsets request of its own: rd_kafka_query_watermark_offsets waits for the socket's time-out,
+ * a minute, whatever it is given. */
+static rd_kafka_resp_err_t ask_offset(rd_kafka_t *kafka, const char *topic, int32_t partition, int64_t which, int64_t timeout_ms,
+                                      int64_t *ret_offset)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *asked = rd_kafka_topic_partition_list_add(list, topic, partition);
+    asked->offset = which;
+    rd_kafka_resp_err_t err = rd_kafka_offsets_for_times(kafka, list, timeout_ms > 1 ? (int)timeout_ms : 1);
+    if (!err)
+        err = list->elems[0].err;
+    if (!err && list->elems[0].offset < 0)
+        err = RD_KAFKA_RESP_ERR__NO_OFFSET;
+    if (!err)
+        *ret_offset = list->elems[0].offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    return err;
+}
+
+int kafka_partition_bounds(rd_kafka_t *kafka, const char *topic, int32_t partition, int64_t timeout_ms, int64_t *ret_low,
+                           int64_t *ret_high, struct error *error)
+{
+    int64_t low = 0, high = 0, deadline = clock_monotonic_ms() + timeout_ms;
+    rd_kafka_resp_err_t err = ask_offset(kafka, topic, partition, RD_KAFKA_OFFSET_BEGINNING, timeout_ms, &low);
+    if (!err)
+        err = ask_offset(kafka, topic, partition, RD_KAFKA_OFFSET_END, deadline - clock_monotonic_ms(), &high);
+    if (err)
+        return error_set(error, ERROR_KAFKA, "ask for the bounds of %s/%" PRId32 ": %s", topic, partition, rd_kafka_err2str(err));
+    *ret_low = low;
+    *ret_high = high;
+    return 0;
 }
 
 static int setting_of(rd_kafka_event_t *event, const char *topic, const char *name, char **ret_value, struct error *error)

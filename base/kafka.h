@@ -28,6 +28,10 @@ int kafka_wait(rd_kafka_t *kafka, int64_t timeout_ms, const volatile sig_atomic_
 int kafka_cluster_id(rd_kafka_t *kafka, int64_t timeout_ms, char **ret_cluster_id, struct error *error);
 /* Number of partitions, 0 when the topic does not exist. */
 int kafka_partition_count(rd_kafka_t *kafka, const char *topic, int64_t timeout_ms, int *ret_count, struct error *error);
+/* Where one partition's log begins and ends, asked once. Waits at most timeout_ms, also where librdkafka's own query would not; but a
+ * broker answers in order, so a fetch that waits for records is waited for too. */
+int kafka_partition_bounds(rd_kafka_t *kafka, const char *topic, int32_t partition, int64_t timeout_ms, int64_t *ret_low,
+                           int64_t *ret_high, struct error *error);
 /* One topic setting as the broker has it ("message.timestamp.type"); *ret_value is owned by the caller, NULL when the
  * broker does not say. */
 int kafka_topic_setting(rd_kafka_t *kafka, const char *topic, const char *name, int64_t timeout_ms, char **ret_value,

@@ -25,6 +25,7 @@ int kafka_log_open(const struct common_options *common, const char *client_id, s
         {"log_level", "3"},
         {"queued.min.messages", "20000"}, /* with a full queue older librdkafkas sleep a second */
         {"queued.max.messages.kbytes", "65536"},
+        {"fetch.wait.max.ms", "50"}, /* nothing is waited for but the end, and closing waits as long */
         {NULL, NULL},
     };
     static const struct kafka_property fixed[] = {
@@ -99,10 +100,9 @@ int kafka_log_add(struct kafka_log *log, const char *topic, int tag, int64_t tim
         struct kafka_log_part *part = &log->parts[log->part_count];
         int64_t left = deadline - clock_monotonic_ms();
         *part = (struct kafka_log_part){.topic = copy, .tag = tag, .partition = partition};
-        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(log->kafka, topic, partition, &part->begin, &part->end,
-                                                                    left < 1 ? 1 : (int)left);
-        if (code)
-            return error_set(error, ERROR_KAFKA, "ask for the bounds of %s/%d: %s", topic, partition, rd_kafka_err2str(code));
+        result = kafka_partition_bounds(log->kafka, topic, partition, left, &part->begin, &part->end, error);
+        if (result < 0)
+            return result;
         log->part_count++;
     }
     return 0;

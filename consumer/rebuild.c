@@ -34,7 +34,7 @@ struct rebuild {
     struct places *letters;
     struct rebuild_end *ends;
     size_t end_count;
-    int64_t started_ms, shown_ms, try_at_ms, held_at_ms;
+    int64_t started_ms, shown_ms, try_at_ms, held_at_ms, swapped_ms;
     int64_t first_total; /* offsets to be folded, as first seen */
     bool held, swapped, days_known;
     int64_t version;
@@ -203,6 +203,7 @@ static int try_swap(struct rebuild *rebuild, const struct partitions *partitions
     case SWAP_DONE:
         rebuild->swapped = true;
         rebuild->version = swapped.version;
+        rebuild->swapped_ms = clock_monotonic_ms();
         *ret_turn = RUN_DONE;
         return 0;
     case SWAP_GONE:
@@ -317,7 +318,7 @@ static int rebuild_city(struct rebuild *rebuild, struct error *error)
         result = error_set(error, ERROR_INTERRUPTED, "stopped; rebuild goes on where it was when it is run again");
     if (result >= 0)
         log_info("the rebuilt state is in place, at version %" PRId64 ", after %" PRId64 " ms", rebuild->version,
-                 clock_monotonic_ms() - rebuild->started_ms);
+                 rebuild->swapped_ms - rebuild->started_ms);
     return result;
 }
 

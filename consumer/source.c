@@ -114,6 +114,7 @@ static int make_conf(const struct common_options *common, const char *city, rd_k
         {"client.id", "citytotals-consumer"},
         {"queued.min.messages", "20000"},
         {"queued.max.messages.kbytes", "65536"},
+        {"fetch.wait.max.ms", "100"}, /* a broker answers in order, and closing waits as long */
         {"fetch.message.max.bytes", partition_most},
         {"fetch.max.bytes", fetch_most},
         {rd_kafka_version() >= VERSION_WITH_BACKOFF ? "fetch.queue.backoff.ms" : NULL, "5"},

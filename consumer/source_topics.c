@@ -139,41 +139,13 @@ int source_check_topics(struct source *source, struct error *error)
     return 0;
 }
 
-/* One end of a log by a ListOffsets request of its own: rd_kafka_query_watermark_offsets waits for the socket's time-out,
- * a minute, whatever it is given. */
-static rd_kafka_resp_err_t ask_offset(struct source *source, uint8_t topic, int32_t partition, int64_t which,
-                                      int64_t timeout_ms, int64_t *ret_offset)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *asked = rd_kafka_topic_partition_list_add(list, source->topics[topic], partition);
-    asked->offset = which;
-    rd_kafka_resp_err_t err = rd_kafka_offsets_for_times(source->kafka, list, timeout_ms > 1 ? (int)timeout_ms : 1);
-    if (!err)
-        err = list->elems[0].err;
-    if (!err && list->elems[0].offset < 0)
-        err = RD_KAFKA_RESP_ERR__NO_OFFSET;
-    if (!err)
-        *ret_offset = list->elems[0].offset;
-    rd_kafka_topic_partition_list_destroy(list);
-    return err;
-}
-
 int source_watermarks(struct source *source, uint8_t topic, int32_t partition, int64_t timeout_ms, int64_t *ret_low,
                       int64_t *ret_high, struct error *error)
 {
-    int64_t low = 0, high = 0, deadline = clock_monotonic_ms() + timeout_ms;
     /* A broker answers in order: each question would stand behind a fetch that waits for records. */
     if (source->reading)
         source_read_nothing(source);
-    rd_kafka_resp_err_t err = ask_offset(source, topic, partition, RD_KAFKA_OFFSET_BEGINNING, timeout_ms, &low);
-    if (!err)
-        err = ask_offset(source, topic, partition, RD_KAFKA_OFFSET_END, deadline - clock_monotonic_ms(), &high);
-    if (err)
-        return error_set(error, ERROR_KAFKA, "ask for the bounds of %s/%" PRId32 ": %s", source->topics[topic],
-                         partition, rd_kafka_err2str(err));
-    *ret_low = low;
-    *ret_high = high;
-    return 0;
+    return kafka_partition_bounds(source->kafka, source->topics[topic], partition, timeout_ms, ret_low, ret_high, error);
 }
 
 bool source_is_away(struct source *source)
