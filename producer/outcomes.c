@@ -220,7 +220,7 @@ int outcomes_find(struct outcomes *outcomes, uint32_t lane, const struct identit
                   struct error *error)
 {
     char key[REDIS_KEY_SIZE];
-    int64_t length, from = searched(outcomes, identities, count);
+    int64_t length = 0, from = searched(outcomes, identities, count);
     int found = -1, result = lane_length(outcomes, lane, &length, error);
     lane_key(outcomes, "seen", lane, key);
     for (int64_t to = length; result >= 0 && to > from && found < 0;) {
