@@ -41,6 +41,16 @@ def flags():
     return ["-Wall", "-Wextra", "-Werror", *([f"-fsanitize={sanitize}"] if sanitize else [])]
 
 
+@pytest.fixture(scope="module")
+def link_flags(directory):
+    """ThreadSanitizer has to be told of librdkafka's threads by the program itself."""
+    if cached("CITYTOTALS_SANITIZE") != "thread":
+        return []
+    made = directory / "tsan_threads.o"
+    ran("cc", "-fsanitize=thread", "-c", ROOT / "base" / "tsan_threads.c", "-o", made)
+    return ["-rdynamic", made]
+
+
 def library_folder(prefix):
     return next(prefix.glob("lib*/**/libcitytotals.a")).parent
 
@@ -81,12 +91,12 @@ def test_everything_is_installed_where_it_belongs(installed):
     shutil.rmtree(moved)
 
 
-def test_the_example_by_pkg_config(city, installed, flags):
+def test_the_example_by_pkg_config(city, installed, flags, link_flags):
     env = environment(installed)
     found = ran("pkg-config", "--cflags", "--libs", "citytotals", env=env).stdout.split()
     program = city.directory / "send_changes"
     city.directory.mkdir(parents=True, exist_ok=True)
-    ran("cc", *flags, ROOT / "examples" / "send_changes.c", *found, "-o", program)
+    ran("cc", *flags, ROOT / "examples" / "send_changes.c", *link_flags, *found, "-o", program)
     merger = as_json(e.merger("m-1", "so-noi-vu", "commune", "merger", 3, 1), "m-1")
     lines = [line("1"), line("2", decision="1234/QĐ-UBND"), merger]
     text = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in lines)
@@ -107,9 +117,10 @@ def test_the_example_by_pkg_config(city, installed, flags):
     assert 'unknown setting "colour"' in done.stderr
 
 
-def test_the_example_by_cmake_shared_and_static(city, installed, flags):
+def test_the_example_by_cmake_shared_and_static(city, installed, flags, link_flags):
     build = city.directory / "build"
-    ran("cmake", "-S", ROOT / "examples", "-B", build, f"-DCMAKE_PREFIX_PATH={installed}", f"-DCMAKE_C_FLAGS={' '.join(flags)}")
+    ran("cmake", "-S", ROOT / "examples", "-B", build, f"-DCMAKE_PREFIX_PATH={installed}", f"-DCMAKE_C_FLAGS={' '.join(flags)}",
+        f"-DCMAKE_EXE_LINKER_FLAGS={' '.join(map(str, link_flags))}")
     ran("cmake", "--build", build)
     for name in ("send_changes", "send_changes_static"):
         linked = ran("ldd", build / name).stdout
