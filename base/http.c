@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/http_internal.h"
+#include "base/http_tls.h"
 #include "base/listen.h"
 
 enum {
@@ -306,6 +307,7 @@ static enum MHD_Result begin(struct http_request_inner *inner, const char *metho
     inner->head = strcmp(method, "HEAD") == 0;
     inner->stream.chunked = strcmp(version, "HTTP/1.1") == 0;
     request->method = inner->head ? "GET" : method;
+    request->head = inner->head;
     if (!inner->of)
         return MHD_NO;
     if (!framing_is_clear(inner, version, &framing)) {
@@ -494,12 +496,21 @@ int http_start(const struct http_options *given, struct http_server **ret_server
     for (size_t i = 0; i < options->origins.count; i++)
         server->any_origin = server->any_origin || strcmp(options->origins.items[i], "*") == 0;
     pthread_mutex_init(&server->lock, NULL);
-    result = http_connections_start(&server->connections, options->request_ms, error);
+    struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)HTTP_TLS_PRIORITIES},
+                                   {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)http_tls_choose},
+                                   {MHD_OPTION_END, 0, NULL}};
+    if (options->tls_cert)
+        result = http_tls_load(options->tls_cert, options->tls_key, error);
+    else
+        tls[0].option = MHD_OPTION_END;
+    if (result >= 0)
+        result = http_connections_start(&server->connections, options->request_ms, error);
     int streams = http_streams_start(server, result >= 0 ? error : NULL);
     result = result >= 0 ? streams : result;
     if (result >= 0)
         server->daemon = MHD_start_daemon(
-            MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
+            MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | (tls[0].option == MHD_OPTION_END ? 0U : MHD_USE_TLS),
+            0, NULL, NULL, on_request, server, MHD_OPTION_ARRAY, tls,
             MHD_OPTION_LISTEN_SOCKET, listening, MHD_OPTION_CONNECTION_LIMIT, options->connections_most,
             MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->per_address_most, MHD_OPTION_CONNECTION_TIMEOUT,
             (unsigned)((options->idle_ms + 999) / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->connection_memory,
@@ -566,9 +577,28 @@ struct http_server *http_stop(struct http_server *server, int64_t grace_ms)
     if (listening != MHD_INVALID_SOCKET)
         close(listening);
     http_connections_stop(&server->connections);
+    if (server->options.tls_cert)
+        http_tls_unload();
     pthread_mutex_destroy(&server->lock);
     free(server);
     return NULL;
+}
+
+int http_check_certificate(const char *cert_path, const char *key_path, struct error *error)
+{
+    int result = http_tls_load(cert_path, key_path, error);
+    http_tls_unload();
+    return result;
+}
+
+int http_reload_certificate(struct http_server *server, struct error *error)
+{
+    return http_tls_load(server->options.tls_cert, server->options.tls_key, error);
+}
+
+int64_t http_certificate_expires_s(struct http_server *server)
+{
+    return server->options.tls_cert ? http_tls_expires_s() : 0;
 }
 
 size_t http_connections(struct http_server *server)

@@ -2,7 +2,7 @@
  *
  * Its threads belong to libmicrohttpd (epoll); a handler runs on one of them and must not wait for anything: what takes
  * time is deferred and answered from another thread. Everything that a peer can make grow has a bound, see http_options.
- * There is no TLS here: in production a proxy that ends it stands in front (docs/adr/0007-http-server-library.md). */
+ * TLS by a certificate and its key, or a proxy that ends it stands in front (docs/adr/0007-http-server-library.md). */
 #ifndef CITYTOTALS_BASE_HTTP_H
 #define CITYTOTALS_BASE_HTTP_H
 
@@ -26,6 +26,7 @@ struct http_server;
 /* What was asked. Valid until the request was answered; the fields are for reading. */
 struct http_request {
     const char *method;                 /* "GET" for HEAD too */
+    bool head;                          /* it was HEAD: the answer's body is not wanted */
     const char *path;                   /* as sent, without the query */
     struct slice parts[HTTP_PARTS_MOST]; /* what stands for each {name} of the pattern, decoded, in order */
     size_t part_count;
@@ -92,6 +93,7 @@ void http_streams_wake(struct http_server *server);
 struct http_options {
     const char *name;     /* in the log: `listening <name> <address>` */
     const char *address;  /* host:port */
+    const char *tls_cert, *tls_key;  /* files in PEM: TLS 1.2 and 1.3; NULL = none. One such server a process, and no streams */
     const struct http_route *routes; /* ended by one without a pattern; the first that matches answers */
     void *context;        /* the handlers' */
     struct setting_list origins; /* allowed by CORS; "*" = every one */
@@ -99,7 +101,7 @@ struct http_options {
     /* Called for each answer, for counting; may be NULL. */
     void (*answered)(const struct http_request *request, unsigned status, void *context);
     unsigned threads;          /* 0 = 1 */
-    unsigned connections_most; /* 0 = 1,024; a further one is closed at once */
+    unsigned connections_most; /* 0 = 1,024; a further one waits until one ends */
     unsigned per_address_most; /* connections of one peer; 0 = no limit (behind a proxy all have its address) */
     size_t connection_memory;  /* 0 = 16 KiB: request line and headers fit, else 414 or 431 */
     size_t bodies_most;        /* all bodies, and answers on their way, together, 0 = 64 MiB; a body beyond: 503 */
@@ -112,6 +114,11 @@ int http_start(const struct http_options *options, struct http_server **ret_serv
 /* Stops accepting, lets running requests finish and streams end for up to `grace_ms`, then closes. A deferred request that
  * is still open then gets 503; whoever deferred it may still answer it, to no effect. Accepts NULL; returns NULL. */
 struct http_server *http_stop(struct http_server *server, int64_t grace_ms);
+/* Are these a certificate and its key? ERROR_CONFIG says what is wrong. For telling before anything else is begun. */
+int http_check_certificate(const char *cert_path, const char *key_path, struct error *error);
+/* With TLS: read the files again, for connections from now on; ERROR_CONFIG leaves the certificate before in force. */
+int http_reload_certificate(struct http_server *server, struct error *error);
+int64_t http_certificate_expires_s(struct http_server *server); /* Unix time; 0 without TLS */
 /* Connections open now. */
 size_t http_connections(struct http_server *server);
 

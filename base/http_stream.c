@@ -2,6 +2,7 @@
  *
  * libmicrohttpd suspends the connection and does not touch its socket from then on; when the stream is over the connection is
  * resumed and closed. An update costs a stream one system call: no copy, no change of an epoll set, no turn of the library's loop. */
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -307,6 +308,7 @@ void http_streams_free(struct http_server *server)
 
 bool http_stream_begin(struct http_request_inner *inner, struct http_response *response, const char *origin)
 {
+    assert(!inner->server->options.tls_cert); /* what is written here passes TLS by */
     struct http_server *server = inner->server;
     struct http_streams *streams = &server->streams[atomic_fetch_add(&server->streams_begun, 1) % server->stream_threads];
     struct http_stream_of *stream = &inner->stream;

@@ -3,9 +3,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -70,5 +72,21 @@ int listen_open(const char *name, const char *address, int *ret_socket, struct e
         return result;
     log_info("listening %s %.*s:%u", name, (int)(strrchr(address, ':') - address), address, port_of(listening));
     *ret_socket = listening;
+    return 0;
+}
+
+int listen_allow_files(const char *setting, int64_t connections, int64_t others, struct error *error)
+{
+    struct rlimit limit;
+    rlim_t need = (rlim_t)connections + (rlim_t)others;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
+        return 0;
+    if (limit.rlim_max < need)
+        return error_set(error, ERROR_CONFIG,
+                         "%s is %" PRId64 ", and this process may open only %ju files; allowed: --%s %jd, or a higher limit (ulimit -n)",
+                         setting, connections, (uintmax_t)limit.rlim_max, setting, (intmax_t)limit.rlim_max - (intmax_t)others);
+    limit.rlim_cur = need;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return error_set(error, ERROR_IO, "raise the limit of open files: %s", strerror(errno));
     return 0;
 }

@@ -5,10 +5,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/listen.h"
 #include "base/log.h"
 #include "producer/gateway_openapi.h"
 #include "producer/gateway_state.h"
@@ -19,14 +19,14 @@ enum {
     LOOK_MS = 5000,
     LOOK_AGAIN_MS = 200,
     TURN_MS = 100,
-    WATCH_MS = 1000, /* between two looks at the tokens file */
     STUCK_AFTER_MS = 10000,
     REGISTRY_WAIT_MS = 60000, /* the requests at the start have bounds of their own */
     STOP_MORE_MS = 2000,
     EVENT_KIB = 1,      /* of the queue for each event that it may hold; a usual one has a tenth of it */
     QUEUE_KIB_MOST = 32 * 1024,
     BODIES_MOST = 24 * 1024 * 1024,
-    HEADERS_MOST = 16 * 1024,
+    HEADERS_MOST = 8 * 1024, /* ten thousand connections keep theirs */
+    OTHER_FILES = 64 + 64,   /* the management listener's, and the program's own */
     VISIT_BODY_MOST = 1024, /* nothing of it is read */
 };
 
@@ -59,42 +59,6 @@ static void *poll_kafka(void *context)
     }
     gateway_posts_finish(gateway);
     return NULL;
-}
-
-/* The tokens in force; a bad file leaves those before. */
-static int load_tokens(struct gateway *gateway, struct error *error)
-{
-    struct credentials *loaded = NULL;
-    int result = credentials_load(gateway->options.tokens, &loaded, error);
-    if (result < 0)
-        return result;
-    pthread_rwlock_wrlock(&gateway->credentials_lock);
-    struct credentials *before = gateway->credentials;
-    if (before)
-        credentials_inherit(loaded, before);
-    gateway->credentials = loaded;
-    pthread_rwlock_unlock(&gateway->credentials_lock);
-    credentials_free(before);
-    metrics_set(gateway->metrics, G_TOKENS, NULL, (int64_t)credentials_count(loaded));
-    return 0;
-}
-
-static void reload_tokens(struct gateway *gateway)
-{
-    struct error error = {0};
-    int result = load_tokens(gateway, &error);
-    metrics_add(gateway->metrics, G_RELOADS, result < 0 ? "refused" : "taken", 1);
-    if (result < 0)
-        log_error("the tokens file is not taken, those before stay in force: %s", error.text);
-    else
-        log_info("tokens read again: %zu in force", credentials_count(gateway->credentials));
-}
-
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
-           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 /* Wait for a broker and for the topics, which somebody may be making just now. */
@@ -180,6 +144,8 @@ static int listen_for_requests(struct gateway *gateway, struct error *error)
     const struct http_options http = {
         .name = "gateway",
         .address = options->listen,
+        .tls_cert = options->tls_cert,
+        .tls_key = options->tls_key,
         .routes = routes,
         .context = gateway,
         .answered = on_answered,
@@ -189,7 +155,22 @@ static int listen_for_requests(struct gateway *gateway, struct error *error)
         .connection_memory = HEADERS_MOST,
         .bodies_most = BODIES_MOST,
     };
-    return http_start(&http, &gateway->server, error);
+    int result = http_start(&http, &gateway->server, error);
+    if (result >= 0 && options->tls_cert)
+        gateway_tell_certificate(gateway);
+    return result;
+}
+
+/* What can be said to be wrong before anything else is begun. */
+static int check_listener(const struct gateway_options *options, struct error *error)
+{
+    int result = listen_allow_files("connections", options->connections, OTHER_FILES, error);
+    if (result >= 0 && !options->tls_cert != !options->tls_key)
+        return error_set(error, ERROR_USAGE, "option --%s is missing: --tls-cert and --tls-key go together",
+                         options->tls_cert ? "tls-key" : "tls-cert");
+    if (result >= 0 && options->tls_cert)
+        result = http_check_certificate(options->tls_cert, options->tls_key, error);
+    return result;
 }
 
 static int open_gateway(struct gateway *gateway, struct error *error)
@@ -202,7 +183,8 @@ static int open_gateway(struct gateway *gateway, struct error *error)
     gateway->metrics = metrics_new(gateway_metrics, GATEWAY_METRICS);
     if (!gateway->metrics)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    if ((result = load_tokens(gateway, error)) < 0 || (result = gateway_open_visits(gateway, error)) < 0)
+    if ((result = check_listener(options, error)) < 0 || (result = gateway_load_tokens(gateway, error)) < 0 ||
+        (result = gateway_open_visits(gateway, error)) < 0)
         return result;
     for (; gateway->worker_count < (size_t)options->threads; gateway->worker_count++)
         if ((result = ingest_new(gateway->schema_ids, &gateway->workers[gateway->worker_count], error)) < 0)
@@ -222,26 +204,15 @@ static int open_gateway(struct gateway *gateway, struct error *error)
 
 static int serve(struct gateway *gateway, struct error *error)
 {
-    struct stat known = {0}, now;
-    int64_t looked_ms = clock_monotonic_ms();
-    stat(gateway->options.tokens, &known);
+    struct gateway_watch watch;
+    gateway_watch_begin(gateway, &watch);
     health_set_ready(&gateway->health, NULL);
     while (!stop_signal && !atomic_load(&gateway->broken)) {
         nanosleep(&(struct timespec){.tv_nsec = TURN_MS * 1000000L}, NULL);
-        metrics_set(gateway->metrics, G_CONNECTIONS, NULL, (int64_t)http_connections(gateway->server));
-        bool asked = reload_signal, look = asked || clock_monotonic_ms() - looked_ms >= WATCH_MS;
-        if (!look)
-            continue;
-        reload_signal = 0;
+        bool asked = reload_signal;
         if (asked)
-            gateway_reload_secret(gateway);
-        looked_ms = clock_monotonic_ms();
-        /* Looked at before it is read: what is written meanwhile is read again. A file that is gone is said once. */
-        if (stat(gateway->options.tokens, &now) != 0)
-            memset(&now, 0, sizeof now);
-        if (asked || !same_file(&known, &now))
-            reload_tokens(gateway);
-        known = now;
+            reload_signal = 0;
+        gateway_watch_turn(gateway, &watch, asked);
     }
     return atomic_load(&gateway->broken) ? error_set(error, ERROR_KAFKA, "kafka's client can't go on; start the gateway again") : 0;
 }

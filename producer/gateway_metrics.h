@@ -26,6 +26,8 @@
       "Questions what became of an event, by answer: a status, unknown, refused_list, or unavailable.")                      \
     X(G_PENDING, "gateway_events_pending", METRIC_GAUGE, NULL, "Events without Kafka's verdict now.")                        \
     X(G_CONNECTIONS, "gateway_connections", METRIC_GAUGE, NULL, "Connections open now.")                                     \
+    X(G_CERTIFICATE_EXPIRES, "gateway_certificate_expires_timestamp_seconds", METRIC_GAUGE, NULL,                            \
+      "When the certificate in force expires, as Unix time; 0 without TLS.")                                                 \
     X(G_TOKENS, "gateway_tokens", METRIC_GAUGE, NULL, "Tokens in force.")                                                    \
     X(G_RELOADS, "gateway_token_reloads_total", METRIC_COUNTER, "result", "Times the tokens file was read again: taken or refused.")
 

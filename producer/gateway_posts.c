@@ -128,6 +128,7 @@ void gateway_on_delivery(void *context, void *event_context, const struct sender
     struct gateway *gateway = context;
     struct ticket *ticket = event_context;
     struct post *post = ticket->post;
+    *(verdict->failure ? &gateway->turn_failed : &gateway->turn_acked) = true;
     if (verdict->failure) {
         event_failed(post);
     } else {
@@ -213,7 +214,12 @@ void gateway_posts_turn(struct gateway *gateway)
     struct post *last = NULL;
     struct post *first = take_unsent(gateway, sender_pending(gateway->sender) == 0, &last);
     send_from(gateway, first, last);
+    gateway->turn_acked = gateway->turn_failed = false;
     sender_poll(gateway->sender, sender_pending(gateway->sender) > 0 ? HOLD_MS : 0);
+    if (gateway->turn_failed)
+        atomic_store(&gateway->failed_ms, clock_monotonic_ms());
+    if (gateway->turn_acked)
+        atomic_store(&gateway->acked_ms, clock_monotonic_ms());
     expire(gateway);
 }
 

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 #include "base/http.h"
 #include "base/management.h"
@@ -45,6 +46,8 @@ struct gateway {
     pthread_cond_t posts_changed; /* told when one comes while the polling thread has nothing to do */
     struct post *first_post, *last_post, *first_unsent;
     bool poller_idle;
+    bool turn_acked, turn_failed; /* of the polling thread: Kafka's verdicts in its turn */
+    _Atomic int64_t acked_ms, failed_ms; /* on the monotonic clock: the latest event that Kafka acknowledged, or did not */
     atomic_size_t events_waiting; /* for their verdict, handed to Kafka or not yet */
 
     struct questions *questions;
@@ -84,6 +87,21 @@ int gateway_open_questions(struct gateway *gateway, struct error *error);
 void gateway_close_questions(struct gateway *gateway);
 void gateway_get_event(struct http_request *request, void *context);
 void gateway_get_refused(struct http_request *request, void *context);
+
+/* gateway_watch.c: files that change, and whether Kafka is there */
+struct gateway_watch {
+    struct stat tokens, cert, key; /* as they were last seen */
+    int64_t looked_ms, asked_ms;
+    bool reachable;
+    const char *reason; /* why not ready; NULL: ready */
+};
+void gateway_watch_begin(struct gateway *gateway, struct gateway_watch *watch);
+/* asked: by a signal; everything is read again. May wait for a broker's answer, up to a second. */
+void gateway_watch_turn(struct gateway *gateway, struct gateway_watch *watch, bool asked);
+/* The tokens in force; a bad file leaves those before. */
+int gateway_load_tokens(struct gateway *gateway, struct error *error);
+/* Its metric, and a warning when it does not last. */
+void gateway_tell_certificate(struct gateway *gateway);
 
 /* gateway_events.c */
 void gateway_post_events(struct http_request *request, void *context);

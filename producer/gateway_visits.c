@@ -244,7 +244,8 @@ void gateway_get_pixel(struct http_request *request, void *context)
         http_reply(request, http_problem(404, NOT_TAKEN, NULL, 0));
         return;
     }
-    take(gateway, request); /* the page shows the same whatever it was */
+    if (!request->head) /* who asks only what the picture is like shows no page */
+        take(gateway, request); /* the page shows the same whatever it was */
     http_reply(request, http_response_ref(gateway->visits->image));
 }
 

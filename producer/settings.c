@@ -187,6 +187,11 @@ static const struct setting gateway_settings[] = {
     {.name = "tokens", .kind = SETTING_TEXT, .offset = AT(tokens), .placeholder = "FILE", .required = true,
      .help = "The tokens in force, a line each, as `token new` prints it. Read again on SIGHUP and when it changed; a bad file is said and "
              "leaves those before in force."},
+    {.name = "tls-cert", .kind = SETTING_TEXT, .offset = AT(tls_cert), .placeholder = "FILE",
+     .help = "Speak TLS 1.2 and 1.3 with this certificate and those that it is signed by, in PEM. Read again on SIGHUP and when it or its "
+             "key changed; a bad pair is said and leaves the one before in force. Without it a proxy that ends TLS stands in front."},
+    {.name = "tls-key", .kind = SETTING_TEXT, .offset = AT(tls_key), .placeholder = "FILE",
+     .help = "The certificate's private key, in PEM without a password."},
     {.name = "visitor-secret-file", .kind = SETTING_TEXT, .offset = AT(visitor_secret), .placeholder = "FILE",
      .help = "Take page visits, with visitors hashed by keys made from this file's 32 to 4,096 random bytes, the same for every gateway "
              "of the city. Read again on SIGHUP. Without it visits are not taken."},
@@ -199,8 +204,8 @@ static const struct setting gateway_settings[] = {
              "all visitors have its address."},
     {.name = "threads", .kind = SETTING_NUMBER, .offset = AT(threads), .placeholder = "N", .default_text = "1", .least = 1, .most = 16,
      .help = "Threads that read and judge requests."},
-    {.name = "connections", .kind = SETTING_NUMBER, .offset = AT(connections), .placeholder = "N", .default_text = "4096", .least = 1,
-     .most = 100000, .help = "Most connections at once; a further one is closed."},
+    {.name = "connections", .kind = SETTING_NUMBER, .offset = AT(connections), .placeholder = "N", .default_text = "12000", .least = 1,
+     .most = 100000, .help = "Most connections at once; a further one waits until one ends. One that is idle takes about 10 KiB, with TLS about 40."},
     {.name = "queue-events", .kind = SETTING_NUMBER, .offset = AT(queue_events), .placeholder = "N", .default_text = "50000",
      .least = 10000, .most = 10000000,
      .help = "Most events that wait for Kafka at once; a request that does not fit is answered with 503."},
@@ -226,8 +231,8 @@ const struct command producer_command_gateway = {
     .tables = gateway_tables,
     .options_size = sizeof(struct gateway_options),
     .notes = "POST /v1/events takes JSON, NDJSON, CSV and CloudEvents with a bearer token. Page visits come by POST /v1/visits,\n"
-             "GET /v1/visit.gif and /beacon.js; docs/privacy.md says what is kept of them. There is no TLS here: a proxy that ends it\n"
-             "stands in front.\n\n"
+             "GET /v1/visit.gif and /beacon.js; docs/privacy.md says what is kept of them. It speaks TLS by --tls-cert and\n"
+             "--tls-key; else a proxy that ends it stands in front.\n\n"
              "GET /v1/events/{event_id} and GET /v1/refused tell what became of events, from Redis; a replica and a Redis user with\n"
              "~{CITY}:* +@read are enough. While Redis is away they answer 503, and events are taken all the same.\n\n"
              "SIGTERM and SIGINT stop it: requests on their way are answered first.\n\n"

@@ -54,6 +54,7 @@ struct gateway_options {
     struct common_options common; /* first */
     const char *listen, *management;
     const char *tokens;
+    const char *tls_cert, *tls_key; /* files; both or neither */
     const char *visitor_secret; /* a file; NULL: visits are not taken */
     struct setting_list origins, trusted_proxies;
     int64_t visit_rate; /* a minute and address */

@@ -7,10 +7,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/listen.h"
 #include "base/log.h"
 #include "base/management.h"
 #include "base/redis.h"
@@ -233,24 +233,6 @@ static void turn(struct loop *loop)
     metrics_set(loop->serve.metrics, M_STALE_MS, NULL, loop->away ? now - loop->read_ms : 0);
 }
 
-/* Each stream needs a file; the soft limit is often lower than what the system grants. */
-static int allow_files(int64_t streams, struct error *error)
-{
-    struct rlimit limit;
-    rlim_t need = (rlim_t)streams + OTHER_CONNECTIONS + OTHER_FILES;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
-        return 0;
-    if (limit.rlim_max < need)
-        return error_set(error, ERROR_CONFIG,
-                         "streams is %" PRId64 ", and this process may open only %ju files; allowed: --streams %jd, or a higher "
-                         "limit (ulimit -n)",
-                         streams, (uintmax_t)limit.rlim_max, (intmax_t)limit.rlim_max - OTHER_CONNECTIONS - OTHER_FILES);
-    limit.rlim_cur = need;
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return error_set(error, ERROR_IO, "raise the limit of open files: %s", strerror(errno));
-    return 0;
-}
-
 static int start(struct loop *loop, struct error *error)
 {
     struct serve *serve = &loop->serve;
@@ -261,7 +243,7 @@ static int start(struct loop *loop, struct error *error)
     serve->hub = hub_new();
     if (!serve->metrics || !serve->hub)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    if ((result = redis_url_check(options->common.redis, error)) < 0 || (result = allow_files(options->streams, error)) < 0 ||
+    if ((result = redis_url_check(options->common.redis, error)) < 0 || (result = listen_allow_files("streams", options->streams, OTHER_CONNECTIONS + OTHER_FILES, error)) < 0 ||
         (options->agencies && (result = names_read(options->agencies, &serve->names, error)) < 0) ||
         (result = serve_routes_make(serve, error)) < 0)
         return result;

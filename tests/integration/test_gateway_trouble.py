@@ -94,6 +94,36 @@ def test_kafka_killed_and_restarted_under_load(city, kafka):
     expect_all_once(city, clients)
 
 
+def test_not_ready_while_kafka_is_away(city, kafka):
+    """Who balances load sends nobody to a gateway that can't send on; alive it is all the same, and ready again by itself."""
+    gateway = Gateway(city, "--ack-timeout", "2s")
+    assert gateway.post(event("a")).status == 200
+    assert ask(gateway.process, "/readyz")[0] == 200
+    kafka.kill()
+    try:
+        wait_until("it is not ready", lambda: ask(gateway.process, "/readyz")[0] == 503, 30)
+        assert ask(gateway.process, "/readyz")[1] == "no kafka broker answers\n"
+        assert ask(gateway.process, "/healthz")[0] == 200
+    finally:
+        kafka.start()
+    wait_until("it is ready again", lambda: ask(gateway.process, "/readyz")[0] == 200, 60)
+    assert gateway.post(event("b")).status == 200
+    gateway.process.wait_for_log("not ready: no kafka broker answers")
+    gateway.process.wait_for_log("ready again")
+
+
+def test_not_ready_while_kafka_does_not_acknowledge(city, kafka):
+    """The broker answers, but takes no event."""
+    gateway = Gateway(city)
+    kafka.set_topic(f"{city.name}.headcount-changes", "max.message.bytes", "10")
+    problem(gateway.post(event("a")), 503, "safe")
+    wait_until("it is not ready", lambda: ask(gateway.process, "/readyz")[:2] == (503, "kafka does not acknowledge\n"), 10)
+    assert ask(gateway.process, "/healthz")[0] == 200
+    kafka.set_topic(f"{city.name}.headcount-changes", "max.message.bytes", "1048588")
+    assert gateway.post(event("a")).status == 200
+    wait_until("an acknowledgement makes it ready", lambda: ask(gateway.process, "/readyz")[0] == 200, 5)
+
+
 def test_a_gateway_waits_for_topics_that_are_being_made(new_city, kafka):
     city = new_city(create=False)
     (city.directory / "tokens").parent.mkdir(parents=True, exist_ok=True)
@@ -247,7 +277,7 @@ def test_bombs_and_oversize(served):
 
 def test_slow_and_idle_clients_do_not_hold_others_up(served):
     with contextlib.ExitStack() as stack:
-        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=60)) for _ in range(800)]
+        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=60)) for _ in range(200)]
         body = json.dumps(event("drip")).encode()
         request = raw_request(served, body, f"Content-Length: {len(body)}", "Connection: close")
         slow = [stack.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=60)) for _ in range(10)]

@@ -57,6 +57,15 @@ def visits(city, count):
     return [(each["visitor"], key) for type_, each, _, key in arrived(city) if type_ == "page-visit"]
 
 
+def test_a_picture_that_is_only_asked_about_is_no_visit(city, secret):
+    gateway = start(city, secret)
+    answer = visit(gateway, path="/v1/visit.gif", method="HEAD", origin=None, Referer=SITE + "/")
+    assert answer.status == 200 and answer.body == b"" and answer.headers["Content-Length"] == "43"
+    assert counts(gateway) == {}
+    assert visit(gateway, path="/v1/visit.gif", method="GET", origin=None, Referer=SITE + "/").status == 200
+    assert counts(gateway) == {"taken": 1}
+
+
 def test_a_visit_is_a_keyed_hash_and_nothing_else(city, secret):
     gateway = start(city, secret)
     day = e.day_text((e.now_ms() + 7 * 3600 * 1000) // 86400000)
