@@ -11,6 +11,7 @@ enum {
     ID_CONTESTED = 4, /* the log has another meaning too */
     ID_FIRST = 8,     /* the counted one came first in its partition */
     ID_REVERSAL = 16,
+    ID_SEALED = 64, /* a report that is proved too counted it */
     ID_BASE = 32, /* counted before the snapshot from which the proof begins: what it said is not known */
 };
 

@@ -82,8 +82,9 @@ int proof_new(const struct proof_options *options, struct proof **ret_proof, str
     proof->ids = ids_new();
     proof->letters = places_new();
     proof->cells = cells_new();
+    proof->sealed = cells_new();
     int result = 0;
-    if (!proof->lanes || !proof->batch || !proof->single || !proof->extras || !proof->ids || !proof->letters || !proof->cells)
+    if (!proof->lanes || !proof->batch || !proof->single || !proof->extras || !proof->ids || !proof->letters || !proof->cells || !proof->sealed)
         result = error_set(error, ERROR_MEMORY, "out of memory");
     if (result >= 0)
         result = decoder_new(look_up, proof, &proof->decoder, error);
@@ -129,6 +130,7 @@ struct proof *proof_free(struct proof *proof)
     free(proof->contested);
     free(proof->reversals);
     cells_free(proof->cells);
+    cells_free(proof->sealed);
     visits_free(proof->visits);
     free(proof);
     return NULL;
@@ -386,6 +388,8 @@ static int fold_batch(struct proof *proof, struct error *error)
     int result = proof_decide(proof, error);
     if (result >= 0)
         result = proof_add(proof, proof->batch, error);
+    if (result >= 0)
+        result = proof_seal_add(proof, error);
     if (proof->visitors_closed != INT64_MIN)
         visits_let_go(proof->visits, proof->visitors_closed);
     return result;
@@ -432,5 +436,7 @@ int proof_finish(struct proof *proof, bool *ret_whole, struct error *error)
         proof_reversals(proof, whole);
     if (result >= 0)
         result = proof_compare(proof, whole, visits_whole, error);
+    if (result >= 0)
+        result = proof_seal_compare(proof, whole, error);
     return result;
 }

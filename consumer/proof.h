@@ -10,6 +10,7 @@
 #include "consumer/fold.h"
 #include "consumer/proof_state.h"
 #include "consumer/report.h"
+#include "schemas/report_seal.h"
 
 #define CONFLICTS_MOST 1000000 /* conflicting events that are held to the end */
 
@@ -20,6 +21,7 @@ struct proof_options {
     size_t agency_count;
     const struct proof_state *state; /* outlives the proof */
     struct report *report;           /* outlives the proof */
+    const struct report_seal *seal;  /* NULL, or a report's that is proved with it; outlives the proof */
 };
 struct proof_counts {
     int64_t records, events, duplicates, conflicts, letters, visits, reversals;
@@ -62,6 +64,10 @@ int64_t proof_left(const struct proof *proof); /* offsets to be read yet */
 
 /* Compare; all goes to the report. *ret_whole: the log held all organisational events that were counted. */
 int proof_finish(struct proof *proof, bool *ret_whole, struct error *error);
+/* With a seal: is its digest what the log says? And what it sums, by the date of the report: added to `ret_sums`. ERROR_MEMORY. */
+bool proof_seal_is_proved(const struct proof *proof);
+struct cells;
+int proof_seal_sums(const struct proof *proof, struct cells *ret_sums, struct error *error);
 const struct proof_counts *proof_counts(const struct proof *proof);
 
 #endif

@@ -108,7 +108,7 @@ static void name_of_lane(char name[16], unsigned lane)
     snprintf(name, 16, "seen:%u", lane);
 }
 
-static int decide_event(struct proof *proof, struct item *item, const struct extra *extra, int64_t offset, uint8_t reasons,
+static int decide_event(struct proof *proof, struct item *item, struct extra *extra, int64_t offset, uint8_t reasons,
                         struct error *error)
 {
     if (!is_sampled(proof, item)) {
@@ -132,6 +132,7 @@ static int decide_event(struct proof *proof, struct item *item, const struct ext
         item->seen = ITEM_CONFLICT;
         return contest(proof, id, item, offset, error);
     }
+    proof_seal_note(proof, id, item, extra, offset);
     if (!(id->flags & ID_FIRST) && (!(id->flags & ID_CONTESTED) || !came_later(proof, id, item)))
         id->flags |= ID_FIRST;
     if (id->flags & ID_COUNTED) {
@@ -176,6 +177,7 @@ int proof_decide(struct proof *proof, struct error *error)
     for (size_t i = 0; i < batch->count && result >= 0; i++) {
         struct item *item = &batch->items[i];
         const struct source_record *record = &batch->records[i];
+        proof->extras[i].sealed = false;
         if (i + AHEAD < batch->count && batch->items[i + AHEAD].kind == ITEM_EVENT)
             ids_prefetch(proof->ids, &batch->items[i + AHEAD].identity);
         if (item->kind == ITEM_NOTHING || item->kind == ITEM_END)

@@ -52,6 +52,7 @@ struct reversal {
 struct extra {
     uint64_t content;
     struct identity original;
+    bool sealed; /* the report that is proved counted it */
 };
 
 struct proof {
@@ -72,6 +73,8 @@ struct proof {
     struct reversal *reversals;
     size_t reversal_count, reversal_capacity;
     struct cells *cells; /* everything that counters must hold */
+    struct cells *sealed; /* what the report counted, by day */
+    bool seal_proved;
     struct visits *visits;
     int64_t carried_before;  /* visits of days before it were carried over by a rebuild; INT64_MIN */
     int64_t visitors_closed; /* as Redis has it; INT64_MIN */
@@ -88,6 +91,11 @@ int proof_settle(struct proof *proof, bool whole, struct error *error);
 int proof_add(struct proof *proof, struct batch *batch, struct error *error);
 /* Reversals against their originals. */
 void proof_reversals(struct proof *proof, bool whole);
+
+/* proof_seal.c: a record of the counted meaning is met; the batch, after it was added; the digest. */
+void proof_seal_note(struct proof *proof, struct id *id, const struct item *item, struct extra *extra, int64_t offset);
+int proof_seal_add(struct proof *proof, struct error *error);
+int proof_seal_compare(struct proof *proof, bool whole, struct error *error);
 
 /* proof_compare.c: the keys one by one. */
 int proof_compare(struct proof *proof, bool whole, bool visits_whole, struct error *error);

@@ -56,6 +56,9 @@ static const struct setting verify_settings[] = {
              "and reads the whole log all the same."},
     {.name = "snapshot", .kind = SETTING_TEXT, .offset = AT(snapshot), .placeholder = "FILE",
      .help = "Prove from this snapshot on: what it holds is taken as it is, and the log is read from its offsets."},
+    {.name = "report", .kind = SETTING_TEXT, .offset = AT(report), .placeholder = "FILE",
+     .help = "Prove this report too (any format of citytotals-query report; - is standard input): its digest is made anew from the log "
+             "up to where the report was counted, and the sums behind its figures are printed."},
     {.name = "connect-timeout", .kind = SETTING_DURATION, .offset = AT(connect_timeout_ms), .placeholder = "TIME",
      .default_text = "60s", .least = 1, .most = 3600000,
      .help = "How long to wait for Kafka, at the start and whenever nothing comes, before giving up with exit 1."},

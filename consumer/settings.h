@@ -24,6 +24,7 @@ struct verify_options {
     int format;                   /* VERIFY_TEXT, VERIFY_JSON */
     struct setting_list agencies; /* only these */
     const char *snapshot;         /* NULL: from the log's start */
+    const char *report;           /* NULL, or a file of a report to be proved too */
     int64_t connect_timeout_ms;
 };
 extern const struct command consumer_command_verify;

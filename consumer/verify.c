@@ -13,6 +13,7 @@
 #include "consumer/snapshot_check.h"
 #include "consumer/source.h"
 #include "consumer/store_proof.h"
+#include "consumer/verify_report.h"
 
 enum {
     BATCH = 10000,
@@ -36,9 +37,21 @@ struct verify {
     struct partitions *partitions; /* the proof's */
     struct snapshot_reader *snapshot; /* NULL: from the log's start */
     struct snapshot_head head;
+    struct report_seal seal; /* where a report is proved too */
     int64_t total, started_ms, shown_ms;
     bool whole;
 };
+
+static int read_report(struct verify *verify, struct error *error)
+{
+    const struct verify_options *options = verify->options;
+    if (!options->report)
+        return 0;
+    if (options->snapshot || options->agencies.count)
+        return error_set(error, ERROR_CONFIG, "a report is proved from the whole log; allowed: --report without --%s",
+                         options->snapshot ? "snapshot" : "sample-agency");
+    return verify_report_read(options->report, options->common.city, &verify->seal, error);
+}
 
 static int take_lane(void *context, uint32_t lane, const uint8_t *records, size_t count, struct error *error)
 {
@@ -124,7 +137,8 @@ static int read_redis(struct verify *verify, struct error *error)
             result = proof_new(&(struct proof_options){.city = options->common.city, .batch_most = BATCH,
                                                        .agencies = options->agencies.items,
                                                        .agency_count = options->agencies.count,
-                                                       .state = &verify->state, .report = &verify->report},
+                                                       .state = &verify->state, .report = &verify->report,
+                                                       .seal = options->report ? &verify->seal : NULL},
                                &verify->proof, error);
         if (result >= 0)
             result = proof_partitions(verify->proof, counts, &verify->partitions, error);
@@ -256,6 +270,7 @@ static int print_report(struct verify *verify, struct error *error)
     char read_at[TIMESTAMP_TEXT_SIZE];
     timestamp_format(verify->state.now_ms, read_at);
     bool differs = verify->report.differences.count > 0;
+    int result = 0;
     bool hex_epoch = epoch.size > 0 && epoch.size < 40 && strspn(epoch.data, "0123456789abcdef") >= epoch.size;
     if (verify->options->format == VERIFY_JSON) {
         buffer_printf(&out,
@@ -266,10 +281,14 @@ static int print_report(struct verify *verify, struct error *error)
                       counts->records, counts->events, counts->duplicates, counts->conflicts, counts->letters, counts->visits,
                       counts->reversals, verify->options->agencies.count ? "true" : "false",
                       !differs && verify->whole ? "true" : "false");
+        if (verify->options->report)
+            result = verify_report_print(verify->proof, &verify->seal, true, &out, error);
         report_json(&verify->report, &out);
         buffer_text_append(&out, "}\n");
     } else {
         report_text(&verify->report, &out);
+        if (verify->options->report)
+            result = verify_report_print(verify->proof, &verify->seal, false, &out, error);
         buffer_printf(&out,
                       "%s %s at version %" PRId64 ": %" PRId64 " records read, %" PRId64 " events counted, %" PRId64
                       " repeats, %" PRId64 " dead letters, %" PRId64 " page visits: %" PRId64 " %s\n",
@@ -277,10 +296,9 @@ static int print_report(struct verify *verify, struct error *error)
                       counts->duplicates, counts->letters, counts->visits, verify->report.differences.count,
                       verify->report.differences.count == 1 ? "difference" : "differences");
     }
-    int result = 0;
-    if (buffer_failed(&out) || verify->report.out_of_memory)
+    if (result >= 0 && (buffer_failed(&out) || verify->report.out_of_memory))
         result = error_set(error, ERROR_MEMORY, "out of memory for the report");
-    else if (fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout) != 0)
+    else if (result >= 0 && (fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout) != 0))
         result = error_set(error, ERROR_IO, "write the report to standard output");
     buffer_free(&out);
     return result;
@@ -291,7 +309,7 @@ int verify_city(const struct verify_options *options, const char *verb, const vo
 {
     struct verify verify = {.options = options, .verb = verb, .stop = stop};
     int result;
-    if ((result = open_snapshot(&verify, error)) >= 0 &&
+    if ((result = read_report(&verify, error)) >= 0 && (result = open_snapshot(&verify, error)) >= 0 &&
         (result = source_open(&options->common, options->common.city, &verify.source, error)) >= 0 &&
         (result = source_wait(verify.source, options->connect_timeout_ms, stop, NULL, error)) >= 0 &&
         (result = proof_store_open(options->common.redis, options->common.city, &verify.store, error)) >= 0 &&
@@ -301,6 +319,8 @@ int verify_city(const struct verify_options *options, const char *verb, const vo
         result = print_report(&verify, error);
     if (result >= 0) {
         *ret_differs = verify.report.differences.count > 0;
+        if (!*ret_differs && verify.whole && options->report && !proof_seal_is_proved(verify.proof))
+            result = error_set(error, ERROR_HALTED, "the totals are proved; the report %s counted more of the log than they do", options->report);
         if (!*ret_differs && !verify.whole)
             result = error_set(error, ERROR_HALTED, "the log does not hold all events that were counted: nothing differs, but the "
                                "totals can't be proved");

@@ -1,16 +1,16 @@
 /* Makes the inspection report out of a city's figures. Pure. */
 #include "query/report.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DATE_SIZE = 10, DIGEST_TEXT_MOST = 64 << 20 };
+enum { SEAL_TEXT_MOST = 64 * 1024 };
 
 void report_free(struct report *report)
 {
     totals_free(&report->totals);
     free(report->decisions);
+    free(report->seal);
     *report = (struct report){0};
 }
 
@@ -60,55 +60,59 @@ static int list_decisions(struct report *report, int32_t as_of, struct error *er
     return 0;
 }
 
-struct digest_line {
-    const char *hash;
-    const struct snapshot_cell *cell;
-};
-
-static int line_compare(const void *a, const void *b)
-{
-    const struct digest_line *left = a, *right = b;
-    int order = strcmp(left->hash, right->hash);
-    return order ? order : slice_compare(left->cell->field, right->cell->field);
-}
-
 static int make_digest(struct report *report, int32_t as_of, struct error *error)
 {
     static const enum snapshot_hash hashes[] = {SNAPSHOT_HEADCOUNT_BY_DAY, SNAPSHOT_PILOTS_BY_DAY, SNAPSHOT_UNITS_BY_DAY};
     const struct snapshot *snapshot = &report->figures->snapshot;
-    struct buffer text = BUFFER_BOUNDED(DIGEST_TEXT_MOST);
-    char date[DATE_TEXT_SIZE];
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
     size_t count = 0, most = 1;
     for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++)
         most += snapshot->hashes[hashes[i]].count;
-    struct digest_line *lines = calloc(most, sizeof *lines);
-    if (!lines)
+    struct seal_cell *cells = calloc(most, sizeof *cells);
+    if (!cells)
         return error_set(error, ERROR_MEMORY, "out of memory");
     for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++)
         for (size_t c = 0; c < snapshot->hashes[hashes[i]].count; c++) {
             const struct snapshot_cell *cell = &snapshot->hashes[hashes[i]].cells[c];
-            int32_t day;
-            if (cell->field.size > DATE_SIZE && date_parse((struct slice){cell->field.data, DATE_SIZE}, &day) && day <= as_of &&
-                !slice_equal(cell->value, slice_of("0")))
-                lines[count++] = (struct digest_line){snapshot_hash_suffix(hashes[i]), cell};
+            cells[count++] = (struct seal_cell){snapshot_hash_suffix(hashes[i]), cell->field, cell->value};
         }
-    qsort(lines, count, sizeof *lines, line_compare);
-    buffer_printf(&text, "citytotals-report 1 %s %s\n", report->totals.city, date_format(as_of, date));
-    for (size_t i = 0; i < count; i++) {
-        buffer_printf(&text, "%s ", lines[i].hash);
-        buffer_slice_append(&text, lines[i].cell->field);
-        buffer_text_append(&text, " ");
-        buffer_slice_append(&text, lines[i].cell->value);
-        buffer_text_append(&text, "\n");
+    int result = report_digest(report->totals.city, as_of, cells, count, report->digest, error);
+    free(cells);
+    return result;
+}
+
+/* Takes "<city>.<topic>/<partition>" → next offset. */
+static void take_position(struct report_seal *seal, const struct snapshot_cell *cell)
+{
+    for (int topic = 0; topic < SEAL_TOPICS; topic++) {
+        char name[128];
+        int64_t partition, position;
+        int size = snprintf(name, sizeof name, "%s.%s/", seal->city, event_topic_suffix((enum event_type)topic));
+        if (cell->field.size <= (size_t)size || memcmp(cell->field.data, name, (size_t)size) != 0 ||
+            !integer_parse((struct slice){cell->field.data + size, cell->field.size - (size_t)size}, &partition) || partition < 0 ||
+            partition >= SEAL_PARTITIONS_MOST || !integer_parse(cell->value, &position) || position < 0)
+            continue;
+        seal->positions[topic][partition] = position;
+        seal->counts[topic] = seal->counts[topic] > (size_t)partition ? seal->counts[topic] : (size_t)partition + 1;
     }
-    bool ok = !buffer_failed(&text) && EVP_Digest(text.data, text.size, digest, &size, EVP_sha256(), NULL) == 1 && size == 32;
-    for (size_t i = 0; ok && i < size; i++)
-        snprintf(report->digest + 2 * i, 3, "%02x", digest[i]);
+}
+
+static int make_seal(struct report *report, int32_t as_of, struct error *error)
+{
+    const struct snapshot_cells *offsets = &report->figures->snapshot.hashes[SNAPSHOT_OFFSETS];
+    struct report_seal *seal = calloc(1, sizeof *seal);
+    struct buffer text = BUFFER_BOUNDED(SEAL_TEXT_MOST);
+    if (!seal)
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    seal->date = as_of;
+    snprintf(seal->city, sizeof seal->city, "%s", report->totals.city);
+    snprintf(seal->digest, sizeof seal->digest, "%s", report->digest);
+    for (size_t i = 0; i < offsets->count; i++)
+        take_position(seal, &offsets->cells[i]);
+    report_seal_write(seal, &text);
+    report->seal = buffer_failed(&text) ? NULL : strdup(buffer_text(&text));
     buffer_free(&text);
-    free(lines);
-    return ok ? 0 : error_set(error, ERROR_MEMORY, "make the report's digest: out of memory");
+    free(seal);
+    return report->seal ? 0 : error_set(error, ERROR_MEMORY, "make the report's seal: out of memory");
 }
 
 int report_make(const struct figures *figures, int32_t as_of, enum language language, struct report *ret_report,
@@ -120,6 +124,8 @@ int report_make(const struct figures *figures, int32_t as_of, enum language lang
         result = list_decisions(&report, as_of, error);
     if (result >= 0)
         result = make_digest(&report, as_of, error);
+    if (result >= 0)
+        result = make_seal(&report, as_of, error);
     if (result < 0) {
         report_free(&report);
         return result;

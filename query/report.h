@@ -4,8 +4,8 @@
 
 #include "query/documents.h"
 #include "query/text.h"
+#include "schemas/report_seal.h"
 
-#define REPORT_DIGEST_SIZE 65
 #define REPORT_LINES_MOST 16
 #define REPORT_LINE_SIZE 512
 
@@ -29,12 +29,10 @@ struct report {
     size_t decision_count;
     bool complete;          /* every event is still among the latest changes, so every document is listed */
     int64_t oldest_version; /* of the oldest change known; 0 without any */
-    char digest[REPORT_DIGEST_SIZE]; /* SHA-256 in hex */
+    char digest[REPORT_DIGEST_SIZE]; /* see report_digest */
+    char *seal; /* a line by which `citytotals-consumer verify --report` proves the digest, see report_seal_write; owned */
 };
 
-/* The digest is of the UTF-8 text "citytotals-report 1 <city> <date>\n" and a line "<hash> <field> <number>\n" for each
- * field of headcount:by-day, units:by-day and pilots:by-day whose date is not after the report's and whose number is not 0,
- * all of these lines sorted bytewise. It follows from the log alone, so a recomputation can check it. */
 #define REPORT_DIGEST_OF "headcount:by-day, units:by-day, pilots:by-day"
 
 /* `figures` must outlive the report. */
@@ -56,7 +54,7 @@ void report_json(const struct report *report, struct buffer *out);
 enum report_word {
     REPORT_TITLE, REPORT_FIGURES, REPORT_BASIS, REPORT_DUE, REPORT_PILOTS, REPORT_AGENCIES, REPORT_AGENCIES_NOTE, REPORT_AGENCY,
     REPORT_DECISIONS, REPORT_DECISION, REPORT_DATE, REPORT_EVENTS, REPORT_ALL_LISTED, REPORT_NOT_ALL, REPORT_DEFINITIONS,
-    REPORT_DATA, REPORT_DIGEST, REPORT_FEWER, REPORT_MORE, REPORT_MERGED, REPORT_THAN_2015, REPORT_NOBODY, REPORT_WORDS
+    REPORT_DATA, REPORT_DIGEST, REPORT_SEAL, REPORT_FEWER, REPORT_MORE, REPORT_MERGED, REPORT_THAN_2015, REPORT_NOBODY, REPORT_WORDS
 };
 const char *report_word(enum language language, enum report_word word);
 

@@ -40,7 +40,8 @@ void report_json(const struct report *report, struct buffer *out)
         json_text_append(out, slice_of(definitions[i].text[report->language]));
         buffer_text_append(out, "}");
     }
-    buffer_printf(out, "],\"digest\":{\"algorithm\":\"sha-256\",\"of\":\"%s\",\"value\":\"%s\"}}\n", REPORT_DIGEST_OF, report->digest);
+    buffer_printf(out, "],\"digest\":{\"algorithm\":\"sha-256\",\"of\":\"%s\",\"value\":\"%s\"},\"seal\":\"%s\"}\n", REPORT_DIGEST_OF, report->digest,
+                  report->seal);
 }
 
 static void row(struct buffer *out, const char *section, struct slice what, const char *measure, bool has, int64_t number)
@@ -83,6 +84,7 @@ void report_csv(const struct report *report, struct buffer *out)
     text_row(out, "report", slice_of(totals->city), "date", slice_of(date_format(totals->date, date)));
     row(out, "report", slice_of(totals->city), "version", true, totals->version);
     text_row(out, "report", slice_of(totals->city), "digest", slice_of(report->digest));
+    text_row(out, "report", slice_of(totals->city), "seal", slice_of(report->seal));
     size_t count = report_lines(report, lines);
     for (size_t i = 0; i < count; i++)
         text_row(out, "figures", slice_of(lines[i].label), "", slice_of(lines[i].value));

@@ -152,6 +152,6 @@ void report_html(const struct report *report, struct buffer *out)
     if (totals->has_updated_at)
         buffer_printf(out, " · %s %s%s", text_word(language, WORD_UPDATED), text_time(language, totals->updated_at_ms, updated),
                       text_word(language, WORD_ZONE));
-    buffer_printf(out, "</p>\n<p class=\"note\">%s: <code>%s</code></p>\n</body></html>\n", report_word(language, REPORT_DIGEST),
-                  report->digest);
+    buffer_printf(out, "</p>\n<p class=\"note\">%s: <code>%s</code></p>\n", report_word(language, REPORT_DIGEST), report->digest);
+    buffer_printf(out, "<p class=\"note\">%s: <code>%s</code></p>\n</body></html>\n", report_word(language, REPORT_SEAL), report->seal);
 }

@@ -24,6 +24,7 @@ static const char *const words[REPORT_WORDS][LANGUAGES] = {
     [REPORT_DEFINITIONS] = {"Định nghĩa", "Definitions"},
     [REPORT_DATA] = {"Phiên bản dữ liệu", "Data version"},
     [REPORT_DIGEST] = {"Mã kiểm chứng (SHA-256)", "Digest (SHA-256)"},
+    [REPORT_SEAL] = {"Dấu niêm phong, kiểm bằng citytotals-consumer verify --report", "Seal, proved by citytotals-consumer verify --report"},
     [REPORT_FEWER] = {"giảm", "fewer"},
     [REPORT_MORE] = {"tăng", "more"},
     [REPORT_MERGED] = {"sáp nhập", "merged"},

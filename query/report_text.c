@@ -72,6 +72,6 @@ void report_text(const struct report *report, struct buffer *out)
     heading(out, report_word(language, REPORT_DEFINITIONS));
     for (size_t i = 0; i < definition_count; i++)
         buffer_printf(out, "  %s: %s\n", definitions[i].name, definitions[i].text[language]);
-    buffer_printf(out, "\n%s: %" PRId64 "\n%s: %s\n", report_word(language, REPORT_DATA), totals->version,
-                  report_word(language, REPORT_DIGEST), report->digest);
+    buffer_printf(out, "\n%s: %" PRId64 "\n%s: %s\n%s:\n%s\n", report_word(language, REPORT_DATA), totals->version,
+                  report_word(language, REPORT_DIGEST), report->digest, report_word(language, REPORT_SEAL), report->seal);
 }
