@@ -6,7 +6,7 @@ import subprocess
 
 from tests.lab import events as e
 from tests.lab.oracle import judge, log_of
-from tests.lab.process import BUILD, free_ports
+from tests.lab.process import BUILD, ROOT, free_ports
 
 PRODUCER = BUILD / "producer" / "citytotals-producer"
 
@@ -145,11 +145,15 @@ def test_missing_topics_are_told_and_made(new_city, directory, kafka):
     city.send(file, "--create-topics", "--partitions", "4")
     assert ids(city) == expected_ids("1")
     from confluent_kafka.admin import ConfigResource, ResourceType
+    described = {channel["address"].removeprefix("{city}."): channel["bindings"]["kafka"] for channel in json.loads(
+        (ROOT / "docs" / "asyncapi.json").read_text())["channels"].values()}
     for name in ("headcount-changes", "unit-mergers", "page-visits", "dead-letters"):
         topic = f"{city.name}.{name}"
         assert len(kafka.admin.list_topics(topic, timeout=10).topics[topic].partitions) == 4
         settings = next(iter(kafka.admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values())).result(30)
         value = {key: entry.value for key, entry in settings.items()}
+        for key, wanted in described[name]["topicConfiguration"].items():
+            assert value[key] == (",".join(wanted) if isinstance(wanted, list) else str(wanted)), f"{name}: {key}"
         assert value["cleanup.policy"] == "delete" and value["message.timestamp.type"] == "LogAppendTime"
         assert value["retention.ms"] == (str(90 * 86400000) if name == "page-visits" else "-1")
         assert (int(value["max.message.bytes"]) >= 2 << 20) == (name == "dead-letters")
