@@ -17,6 +17,7 @@ import tempfile
 
 PROGRAMS = ("citytotals-producer", "citytotals-consumer", "citytotals-query")
 UID = 65532
+EMBEDDED = ("libjs-chart.js",)  # packages whose files are in the programs
 FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/openssl.cnf")
 
 
@@ -137,7 +138,7 @@ def main():
     for path in [*loaded, *FILES]:
         copy(path, root)
     add_user(root, "citytotals", UID)
-    owners = {owner(path) for path in loaded} | {"ca-certificates", "openssl"}
+    owners = {owner(path) for path in loaded} | {"ca-certificates", "openssl", *EMBEDDED}
     packages = [add_package(package, root) for package in sorted(owners)]
     version = run(programs[0], "--version").split()[-1]
     target = root / "usr/share/doc/citytotals/sbom.spdx.json"

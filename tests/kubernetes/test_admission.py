@@ -1,0 +1,109 @@
+"""Every object of every overlay is admitted by a real API server that enforces the Pod Security Standard `restricted`, kinds of other
+projects by those projects' own definitions; what offends is refused."""
+import copy
+import json
+import re
+
+import pytest
+
+from tests.kubernetes.kubectl import Refused
+from tests.lab.process import ROOT
+
+TEMPLATES = {"Deployment": ("template",), "StatefulSet": ("template",), "DaemonSet": ("template",), "Job": ("template",),
+             "CronJob": ("jobTemplate", "spec", "template")}
+OVERLAYS = sorted(folder.name for folder in (ROOT / "k8s/overlays").iterdir())
+FOREIGN = ("strimzi.io", "keda.sh", "monitoring.coreos.com", "gateway.networking.k8s.io")
+CREATE = ("create", "--dry-run=server", "--validate=strict", "--warnings-as-errors", "-o", "json", "-f", "-")
+
+
+def documents(text):
+    return [(re.search(r"^kind: (\S+)$", part, re.M).group(1), part) for part in re.split(r"^---$", text, flags=re.M) if part.strip()]
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def admitted(request, kubectl, manifests, definitions):
+    """What the server makes of an overlay's objects. Namespaces and accounts must be there, for other objects to be looked at."""
+    parts = documents(kubectl.kustomize(manifests / "overlays" / request.param))
+    assert len(parts) > 20
+    for wanted in ("Namespace", "ServiceAccount"):
+        there = "\n---\n".join(part for kind, part in parts if kind == wanted)
+        kubectl("apply", "--validate=strict", "--warnings-as-errors", "-f", "-", data=there)
+    made = []
+    for kind, part in parts:
+        if kind not in ("Namespace", "ServiceAccount"):
+            made.append(json.loads(kubectl(*CREATE, data=part)))
+            assert made[-1]["kind"] == kind
+    yield request.param, made
+    if not kubectl.own:
+        kubectl("delete", "namespace", *{each["metadata"]["namespace"] for each in made if "namespace" in each["metadata"]})
+
+
+def pods(objects):
+    """(name, pod), as controllers would make them."""
+    for each in objects:
+        if each["kind"] in TEMPLATES:
+            template = each["spec"]
+            for step in TEMPLATES[each["kind"]]:
+                template = template[step]
+            for claim in each["spec"].get("volumeClaimTemplates", []):
+                volume = {"name": claim["metadata"]["name"], "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]}}
+                template["spec"].setdefault("volumes", []).append(volume)
+            name = f"{each['kind']}-{each['metadata']['name']}".lower()
+            yield name, {"apiVersion": "v1", "kind": "Pod", "spec": copy.deepcopy(template["spec"]),
+                         "metadata": {"name": name, "namespace": each["metadata"]["namespace"],
+                                      "labels": template["metadata"]["labels"]}}
+
+
+def containers(pod):
+    return pod["spec"].get("initContainers", []) + pod["spec"]["containers"]
+
+
+def test_every_pod_is_admitted(admitted, kubectl):
+    overlay, objects = admitted
+    made = dict(pods(objects))
+    assert {"deployment-gateway", "deployment-query", "cronjob-verify"} <= set(made), f"{overlay}: {sorted(made)}"
+    for pod in made.values():
+        kubectl(*CREATE, data=pod)
+
+
+def test_images_are_named_and_secrets_are_files(admitted):
+    overlay, objects = admitted
+    for name, pod in pods(objects):
+        for container in containers(pod):
+            image = container["image"]
+            assert ("@sha256:" in image or re.search(r":[^/:]+$", image)) and ":latest" not in image, f"{overlay} {name}: {image}"
+            text = json.dumps([container.get("env"), container.get("envFrom")])
+            assert "secretKeyRef" not in text and "secretRef" not in text, f"{overlay} {name}: a secret in an environment variable"
+            assert container["securityContext"]["readOnlyRootFilesystem"], f"{overlay} {name}"
+            assert container["resources"]["limits"]["memory"] and container["resources"]["requests"]["cpu"], f"{overlay} {name}"
+        assert pod["spec"]["automountServiceAccountToken"] is False, f"{overlay} {name}"
+
+
+OFFENCES = {
+    "runs as root": lambda pod: pod["spec"]["securityContext"].update(runAsUser=0),
+    "might run as root": lambda pod: pod["spec"]["securityContext"].pop("runAsNonRoot"),
+    "no seccomp": lambda pod: pod["spec"]["securityContext"].pop("seccompProfile"),
+    "privileged": lambda pod: containers(pod)[0]["securityContext"].update(privileged=True, allowPrivilegeEscalation=True),
+    "keeps capabilities": lambda pod: containers(pod)[0]["securityContext"].pop("capabilities"),
+    "the host's network": lambda pod: pod["spec"].update(hostNetwork=True),
+    "the host's files": lambda pod: pod["spec"]["volumes"].append({"name": "host", "hostPath": {"path": "/"}}),
+}
+
+
+@pytest.mark.parametrize("offence", OFFENCES)
+def test_an_offending_pod_is_refused(admitted, kubectl, offence):
+    pod = dict(pods(admitted[1]))["deployment-gateway"]
+    OFFENCES[offence](pod)
+    with pytest.raises(Refused, match='violates PodSecurity "restricted:'):
+        kubectl(*CREATE, data=pod)
+
+
+def test_definitions_of_other_projects_judge(admitted, kubectl):
+    """An object of theirs with an unknown field, or with none that they know, is refused: so being admitted means something."""
+    overlay, objects = admitted
+    theirs = [each for each in objects if each["apiVersion"].split("/")[0].endswith(FOREIGN)]
+    assert (len(theirs) > 0) == (overlay == "production")
+    for each in theirs:
+        for spec in ({**each["spec"], "unheardOf": 1}, []):
+            with pytest.raises(Refused, match="unheardOf|must be of type object|cannot unmarshal"):
+                kubectl(*CREATE, data={**each, "spec": spec})

@@ -1,0 +1,92 @@
+"""Pods come, go, move and die while agencies send; the totals are exact in the end, every time."""
+import os
+
+import pytest
+
+from tests.kubernetes.deployed import NAMESPACE
+
+ALL = ("deployment/gateway", "deployment/query")
+
+
+def test_consumers_from_one_to_four_and_back(deployed):
+    with deployed.traffic() as traffic:
+        for replicas in (1, 4, 1):
+            deployed.scale_consumer(replicas)
+            traffic.wait_for_batches(20)
+    deployed.expect_exact()
+    deployed.scale_consumer(2)
+
+
+def test_a_rolling_update_refuses_nobody(deployed):
+    before = deployed.refusals
+    with deployed.traffic() as traffic:
+        for workload in (deployed.consumer, *ALL):
+            deployed.kubectl("rollout", "restart", workload, "-n", NAMESPACE)
+        deployed.rolled_out(deployed.consumer, *ALL)
+        traffic.wait_for_batches(10)
+    deployed.expect_exact()
+    assert deployed.refusals == before
+
+
+def test_a_drained_node_loses_nothing(deployed, kubectl):
+    keep = {pod["spec"]["nodeName"] for name in ("kafka", "redis") for pod in deployed.pods(name)}
+    free = [node["metadata"]["name"] for node in kubectl.get("nodes")["items"] if node["metadata"]["name"] not in keep]
+    if not free and not kubectl.own:
+        pytest.skip("no node is without Kafka and Redis")
+    with deployed.traffic() as traffic:
+        kubectl("drain", free[0], "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s", seconds=150)
+        try:
+            stand = [pod["metadata"]["name"] for name in ("consumer", "gateway", "query") for pod in deployed.pods(name)
+                     if pod["spec"].get("nodeName") == free[0]]
+            assert not stand, f"still on {free[0]}: {stand}"
+            deployed.rolled_out(deployed.consumer, *ALL)
+            traffic.wait_for_batches(10)
+        finally:
+            kubectl("uncordon", free[0])
+    deployed.expect_exact()
+
+
+def killed_while_folding(deployed):
+    """Consumers that the kernel killed at their limit, after they had begun."""
+    found = []
+    for pod in deployed.pods("consumer"):
+        for status in pod["status"].get("containerStatuses", []):
+            name = pod["metadata"]["name"]
+            if status["lastState"].get("terminated", {}).get("reason") == "OOMKilled":
+                if "assigned" in deployed.kubectl("logs", name, "-n", NAMESPACE, "--previous"):
+                    found.append(name)
+    return found
+
+
+def test_a_consumer_killed_for_memory_loses_nothing(deployed, kubectl):
+    """Its limit is too small for a backlog; once that is mended it goes on from where Redis says."""
+    enough = kubectl.get(deployed.consumer, "-n", NAMESPACE)["spec"]["template"]["spec"]["containers"][0]["resources"]
+    deployed.scale_consumer(0)
+    for _ in range(100):
+        deployed.send(1000)
+    deployed.patch_consumer(resources={"limits": {"memory": "16Mi"}, "requests": {"memory": "16Mi"}})
+    kubectl("scale", deployed.consumer, "-n", NAMESPACE, "--replicas=2")
+    kubectl.wait_until(lambda: f"a consumer is killed for memory\n{deployed.state()}", lambda: killed_while_folding(deployed))
+    deployed.patch_consumer(resources=enough)
+    deployed.rolled_out(deployed.consumer)
+    deployed.expect_exact()
+
+
+def test_old_and_new_stand_side_by_side(deployed):
+    """An upgrade, with both versions folding for a while, and all of it back again."""
+    old, new = os.environ.get("CITYTOTALS_OLD_IMAGE_NAME", "localhost/citytotals:old"), deployed.image_of(deployed.consumer)
+    with deployed.traffic() as traffic:
+        deployed.set_image(old, deployed.consumer, *ALL)
+        traffic.wait_for_batches(5)
+    deployed.expect_exact()
+    for before, after in ((old, new), (new, old), (old, new)):
+        with deployed.traffic() as traffic:
+            deployed.update_from(1)
+            deployed.set_image(after, deployed.consumer, *ALL)
+            stand = {pod["metadata"]["name"]: pod["spec"]["containers"][0]["image"] for pod in deployed.pods("consumer")}
+            assert stand == {"consumer-0": before, "consumer-1": after}
+            traffic.wait_for_batches(20)
+            deployed.update_from(0)
+            deployed.rolled_out(deployed.consumer)
+            traffic.wait_for_batches(5)
+        deployed.expect_exact()
