@@ -12,7 +12,7 @@
     X(M_LATE_VISITS, "late_page_visits_total", METRIC_COUNTER, NULL, "Page visits of a day that was final; not counted.") \
     X(M_DUPLICATES, "duplicates_total", METRIC_COUNTER, NULL, "Events seen before, not counted again.")                   \
     X(M_CONFLICTS, "conflicts_total", METRIC_COUNTER, NULL, "Events with a known identity and another meaning; dead letters.") \
-    X(M_LETTERS, "dead_letters_total", METRIC_COUNTER, NULL, "Records written to the dead-letter topic and committed.")   \
+    X(M_LETTERS, "dead_letters_total", METRIC_COUNTER, "reason", "Records written to the dead-letter topic and committed.")   \
     X(M_COMMITS, "commits_total", METRIC_COUNTER, NULL, "Commits that went through.")                                     \
     X(M_STALE, "commits_stale_total", METRIC_COUNTER, NULL, "Commits refused because a seen lane had grown; folded again.") \
     X(M_FENCED, "fenced_total", METRIC_COUNTER, NULL, "Commits refused because a position or the epoch had moved.")       \

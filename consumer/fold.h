@@ -94,6 +94,7 @@ struct batch *batch_free(struct batch *batch);
 struct fold_counts {
     int64_t folded; /* records, those below included */
     int64_t events, duplicates, conflicts, letters, visits;
+    int64_t letters_of[LETTER_REASONS];
 };
 
 /* A record of a lane that must be read to tell a duplicate or conflict from a mere likeness. */

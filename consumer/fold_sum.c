@@ -114,6 +114,7 @@ static void sum_visit(struct fold *fold, const struct item *item, int64_t timest
 static bool sum_letter(struct fold *fold, enum dead_letter_reason reason)
 {
     fold->counts.letters++;
+    fold->counts.letters_of[reason]++;
     return cells_add(fold->cells, CELLS_DEAD_LETTERS, slice_of(dead_letter_reason_name(reason)), 1);
 }
 

@@ -90,6 +90,7 @@ struct input {
 /* Totals since the machine was made. */
 struct machine_counts {
     int64_t folded, events, visits, late_visits, duplicates, conflicts, letters, commits, stale, fenced, reconnects, gaps;
+    int64_t letters_of[LETTER_REASONS];
     int64_t version; /* of the state after the latest commit */
 };
 

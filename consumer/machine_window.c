@@ -100,6 +100,8 @@ static void committed(struct machine *machine)
     machine->counts.duplicates += counts->duplicates;
     machine->counts.conflicts += counts->conflicts;
     machine->counts.letters += counts->letters;
+    for (int reason = 0; reason < LETTER_REASONS; reason++)
+        machine->counts.letters_of[reason] += counts->letters_of[reason];
     machine->counts.commits++;
     machine->stale_in_a_row = 0;
     machine->connect_pause_ms = 0;

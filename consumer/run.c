@@ -61,7 +61,8 @@ static void show_counts(struct run *run)
     metrics_set(run->metrics, M_LATE_VISITS, NULL, counts->late_visits);
     metrics_set(run->metrics, M_DUPLICATES, NULL, counts->duplicates);
     metrics_set(run->metrics, M_CONFLICTS, NULL, counts->conflicts);
-    metrics_set(run->metrics, M_LETTERS, NULL, counts->letters);
+    for (int reason = 0; reason < LETTER_REASONS; reason++)
+        metrics_set(run->metrics, M_LETTERS, dead_letter_reason_name((enum dead_letter_reason)reason), counts->letters_of[reason]);
     metrics_set(run->metrics, M_COMMITS, NULL, counts->commits);
     metrics_set(run->metrics, M_STALE, NULL, counts->stale);
     metrics_set(run->metrics, M_FENCED, NULL, counts->fenced);

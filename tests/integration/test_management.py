@@ -123,6 +123,10 @@ def values(city, consumer, *names):
     return {name: metrics.get(name, 0) for name in names}
 
 
+def letters(**reasons):
+    return {f'dead_letters_total{{reason="{reason}"}}': count for reason, count in {"bad_encoding": 0, **reasons}.items()}
+
+
 def test_metrics_of_a_known_story(new_city):
     city = new_city(partitions=2)
     headcounts = city.topic("headcount-change")
@@ -131,7 +135,7 @@ def test_metrics_of_a_known_story(new_city):
     city.given_events(e.visit("v"), e.visit("w"), e.merger("1", "hong-bang", "commune", "merger", 9, 3), partition=1)
     consumer = city.consumer(*PORT_0)
     city.wait_until_folded(alive=consumer.check_alive)
-    story = {"folded_total": 8, "events_total": 3, "duplicates_total": 1, "conflicts_total": 1, "dead_letters_total": 2,
+    story = {"folded_total": 8, "events_total": 3, "duplicates_total": 1, "conflicts_total": 1, **letters(rule_violation=1, conflict=1),
              "page_visits_total": 2, "late_page_visits_total": 0, "fenced_total": 0, "commits_stale_total": 0, "assigned_partitions": 6,
              f'lag_records{{partition="{headcounts}/0"}}': 0, f'halted{{partition="{headcounts}/0"}}': 0,
              f'waiting{{partition="{headcounts}/0"}}': 0, "metric_changes_dropped_total": 0}
@@ -145,7 +149,7 @@ def test_metrics_of_a_known_story(new_city):
     city.redis.client.hset(city.key("offsets"), f"{headcounts}/1", 1000)
     city.given_events(e.headcount("3", "hong-bang", 5), partition=0)
     consumer.wait_for_log(f"{headcounts}/1 is halted: stored offset 1000 is beyond the end of the log, 0")
-    moved = {"fenced_total": 1, "folded_total": 10, "events_total": 4, "dead_letters_total": 3,
+    moved = {"fenced_total": 1, "folded_total": 10, "events_total": 4, **letters(rule_violation=2),
              f'halted{{partition="{headcounts}/1"}}': 1, f'halted{{partition="{headcounts}/0"}}': 0}
     wait_until("the metrics tell it", lambda: values(city, consumer, *moved) == moved, 60, consumer.check_alive)
     assert consumer.stop() == 0
