@@ -7,30 +7,42 @@
 #include "base/log.h"
 #include "query/changes_show.h"
 #include "query/documents.h"
+#include "query/text.h"
 
 static void sums_text(const struct trace *trace, const struct change_rows *rows, enum trace_verdict verdict, const char *why,
                       struct buffer *out)
 {
     const struct ledger_sums *sums = ledger_sums(trace->ledger);
-    buffer_printf(out, "\n%" PRId64 " events match, %zu are listed; left out: %" PRId64 " repeats or conflicts, %" PRId64 " dead letters\n",
-                  sums->events, rows->count, ledger_uncounted(trace->ledger), trace->refused);
-    buffer_printf(out, "headcount: baseline %" PRId64 ", current %" PRId64 "\n", sums->headcount_baseline, sums->headcount_current);
+    enum language language = (enum language)trace->options->language;
+    text_say(out, language,
+             "\n%" PRId64 " sự kiện khớp, liệt kê %zu; không tính: %" PRId64 " lần gửi lặp hoặc mâu thuẫn, %" PRId64 " dead letters\n",
+             "\n%" PRId64 " events match, %zu are listed; left out: %" PRId64 " repeats or conflicts, %" PRId64 " dead letters\n",
+             sums->events, rows->count, ledger_uncounted(trace->ledger), trace->refused);
+    text_say(out, language, "biên chế: mốc 2015 %" PRId64 ", hiện nay %" PRId64 "\n", "headcount: baseline %" PRId64 ", current %" PRId64 "\n",
+             sums->headcount_baseline, sums->headcount_current);
     for (int i = 0; i < CATEGORIES; i++) {
         const struct ledger_units *units = &sums->units[i];
+        enum unit_category category = (enum unit_category)i;
         if (units->baseline || units->change || units->merged || units->mergers)
-            buffer_printf(out, "%s: baseline %" PRId64 ", change %" PRId64 ", merged %" PRId64 " in %" PRId64 " mergers\n",
-                          unit_category_name((enum unit_category)i), units->baseline, units->change, units->merged, units->mergers);
+            text_say(out, language, "%s: mốc 2015 %" PRId64 ", tăng/giảm %" PRId64 ", sáp nhập %" PRId64 " trong %" PRId64 " lần\n",
+                     "%s: baseline %" PRId64 ", change %" PRId64 ", merged %" PRId64 " in %" PRId64 " mergers\n",
+                     language == LANGUAGE_VI ? text_category(language, category) : unit_category_name(category), units->baseline,
+                     units->change, units->merged, units->mergers);
     }
     if (verdict == TRACE_NO_TOTAL)
-        buffer_text_append(out, "there is no such total to compare with\n");
+        text_say(out, language, "%s\n", "%s\n",
+                 language == LANGUAGE_VI ? "không có số tổng tương ứng để so sánh" : "there is no such total to compare with");
+    else if (verdict == TRACE_AGREES)
+        text_say(out, language, "khớp với số tổng của phiên bản %" PRId64 "\n", "these are the totals of version %" PRId64 "\n",
+                 trace->totals.version);
     else
-        buffer_printf(out, verdict == TRACE_AGREES ? "these are the totals of version %" PRId64 "%s\n" : "DIFFERS from version %" PRId64 ": %s\n",
-                      trace->totals.version, verdict == TRACE_AGREES ? "" : why);
+        text_say(out, language, "KHÁC với phiên bản %" PRId64 ": %s\n", "DIFFERS from version %" PRId64 ": %s\n", trace->totals.version, why);
 }
 
 static void show(const struct trace *trace, const struct change_rows *rows, enum trace_verdict verdict, const char *why,
                  struct buffer *out)
 {
+    enum language language = (enum language)trace->options->language;
     switch ((enum changes_format)trace->options->format) {
     case CHANGES_FORMAT_CSV:
         change_rows_csv(rows, out);
@@ -49,12 +61,13 @@ static void show(const struct trace *trace, const struct change_rows *rows, enum
         buffer_text_append(out, "}\n");
         break;
     case CHANGES_FORMAT_TEXT:
-        change_rows_text(rows, out);
+        change_rows_text(rows, language, out);
         if (trace->ledger)
             sums_text(trace, rows, verdict, why, out);
         else
-            buffer_printf(out, "%s%zu of the latest events%s; --from-log lists all of history\n", rows->count ? "\n" : "", rows->count,
-                          rows->more ? ", and older ones match too" : "");
+            text_say(out, language, "%s%zu sự kiện mới nhất%s; --from-log liệt kê toàn bộ lịch sử\n",
+                     "%s%zu of the latest events%s; --from-log lists all of history\n", rows->count ? "\n" : "", rows->count,
+                     !rows->more ? "" : language == LANGUAGE_VI ? ", còn sự kiện cũ hơn cũng khớp" : ", and older ones match too");
         break;
     }
 }

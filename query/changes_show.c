@@ -80,25 +80,47 @@ static void put(struct buffer *out, const char *before, struct slice value)
     buffer_printf(out, "%s%s", before, safe);
 }
 
-void change_rows_text(const struct change_rows *rows, struct buffer *out)
+/* The words of the schemas as the text has them: as they are in English, so that they can be looked for. */
+static struct slice shown(enum language language, bool merger, struct slice word)
 {
+    if (language == LANGUAGE_EN)
+        return word;
+    for (int i = 0; i < SECTORS && !merger; i++)
+        if (slice_equal(word, slice_of(sector_name((enum sector)i))))
+            return slice_of(text_sector(language, (enum sector)i));
+    for (int i = 0; i < CATEGORIES && merger; i++)
+        if (slice_equal(word, slice_of(unit_category_name((enum unit_category)i))))
+            return slice_of(text_category(language, (enum unit_category)i));
+    for (int i = 0; i < REASONS && !merger; i++)
+        if (slice_equal(word, slice_of(headcount_reason_name((enum headcount_reason)i))))
+            return slice_of(text_reason(language, (enum headcount_reason)i));
+    for (int i = 0; i < KINDS && merger; i++)
+        if (slice_equal(word, slice_of(merger_kind_name((enum merger_kind)i))))
+            return slice_of(text_kind(language, (enum merger_kind)i));
+    return word;
+}
+
+void change_rows_text(const struct change_rows *rows, enum language language, struct buffer *out)
+{
+    bool vi = language == LANGUAGE_VI;
     for (size_t i = 0; i < rows->count; i++) {
         const struct snapshot_change *change = rows->rows[i];
         bool merger = change_field(change, "category").data != NULL;
+        struct slice sort = field_of(change, merger ? "category" : "sector"), why = field_of(change, merger ? "kind" : "reason");
         put(out, change_field(change, "reverses").data ? "- " : "+ ", field_of(change, "effective_date"));
         put(out, "  ", field_of(change, "agency"));
-        put(out, "  ", field_of(change, merger ? "category" : "sector"));
-        put(out, "  ", field_of(change, merger ? "kind" : "reason"));
+        put(out, "  ", shown(language, merger, sort));
+        put(out, "  ", shown(language, merger, why));
         put(out, "  ", field_of(change, merger ? "units_before" : "delta"));
-        put(out, " to ", field_of(change, "units_after"));
-        put(out, "  pilot ", field_of(change, "pilot_model"));
-        put(out, " in ", field_of(change, "district"));
-        put(out, "  decision ", field_of(change, "decision"));
+        put(out, vi ? " thành " : " to ", field_of(change, "units_after"));
+        put(out, vi ? "  thí điểm " : "  pilot ", field_of(change, "pilot_model"));
+        put(out, vi ? " ở " : " in ", field_of(change, "district"));
+        put(out, vi ? "  quyết định " : "  decision ", field_of(change, "decision"));
         put(out, "\n    ", field_of(change, "at"));
         put(out, " offset ", field_of(change, "offset"));
-        put(out, ", source ", field_of(change, "source"));
-        put(out, ", event id ", field_of(change, "event_id"));
-        put(out, ", reverses ", field_of(change, "reverses"));
+        put(out, vi ? ", nguồn " : ", source ", field_of(change, "source"));
+        put(out, vi ? ", mã sự kiện " : ", event id ", field_of(change, "event_id"));
+        put(out, vi ? ", hủy sự kiện " : ", reverses ", field_of(change, "reverses"));
         buffer_text_append(out, "\n");
     }
 }

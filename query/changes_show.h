@@ -17,7 +17,7 @@ int change_rows_from_ledger(const struct trace *trace, struct change_rows *ret_r
 void change_rows_free(struct change_rows *rows);
 
 /* Two lines for each: what, then where it is and who sent it. */
-void change_rows_text(const struct change_rows *rows, struct buffer *out);
+void change_rows_text(const struct change_rows *rows, enum language language, struct buffer *out);
 void change_rows_csv(const struct change_rows *rows, struct buffer *out);
 /* "changes":[…] */
 void change_rows_json(const struct change_rows *rows, struct buffer *out);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "query/changes_show.h"
 #include "query/documents.h"
+#include "query/text.h"
 
 enum { CELLS_MOST = 2, MEASURE_MOST = 96 };
 
@@ -159,19 +160,23 @@ static void value_of(const struct trace *trace, const struct measure *measure, c
         *text = '\0';
 }
 
-static const char *formula_of(const struct measure *measure)
+static const char *formula_of(const struct measure *measure, enum language language)
 {
-    return measure->figure == FIGURE_REDUCTION ? "the first less the second"
-           : measure->figure == FIGURE_PERCENT ? "(the first less the second) × 100 / the first"
-           : measure->cell_count == 2          ? "the first plus the second"
-                                               : NULL;
+    bool vi = language == LANGUAGE_VI;
+    if (measure->figure == FIGURE_REDUCTION)
+        return vi ? "số thứ nhất trừ số thứ hai" : "the first less the second";
+    if (measure->figure == FIGURE_PERCENT)
+        return vi ? "(số thứ nhất trừ số thứ hai) × 100 / số thứ nhất" : "(the first less the second) × 100 / the first";
+    if (measure->cell_count == 2)
+        return vi ? "số thứ nhất cộng số thứ hai" : "the first plus the second";
+    return NULL;
 }
 
-static const char *meaning_of(const struct measure *measure)
+static const char *meaning_of(const struct measure *measure, enum language language)
 {
     for (size_t i = 0; i < definition_count; i++)
         if (strcmp(definitions[i].name, measure->definition) == 0)
-            return definitions[i].text[LANGUAGE_EN];
+            return definitions[i].text[language];
     return "";
 }
 
@@ -180,22 +185,30 @@ static void show_text(const struct trace *trace, const struct measure *measure, 
 {
     char value[PERCENT_TEXT_SIZE];
     const struct ledger_sums *sums = ledger_sums(trace->ledger);
+    enum language language = (enum language)trace->options->language;
+    bool vi = language == LANGUAGE_VI;
     value_of(trace, measure, value);
-    buffer_printf(out, "%s%s%s = %s (version %" PRId64 ")\n%s\n\nIn Redis:\n", measure->name, trace->options->agency ? " of " : "",
-                  trace->options->agency ? trace->options->agency : "", *value ? value : "null", trace->totals.version, meaning_of(measure));
+    text_say(out, language, "%s%s%s = %s (phiên bản %" PRId64 ")\n%s\n\nTrong Redis:\n", "%s%s%s = %s (version %" PRId64 ")\n%s\n\nIn Redis:\n",
+             measure->name, !trace->options->agency ? "" : vi ? " của " : " of ", trace->options->agency ? trace->options->agency : "",
+             *value ? value : "null", trace->totals.version, meaning_of(measure, language));
     for (size_t i = 0; i < measure->cell_count; i++)
-        buffer_printf(out, "  HGET {%s}:%s %s = %" PRId64 "; its events add up to %" PRId64 "\n", trace->totals.city,
-                      snapshot_hash_suffix(measure->cells[i].hash), measure->cells[i].field, measure->cells[i].value, measure->cells[i].found);
-    if (formula_of(measure))
-        buffer_printf(out, "  and the number is %s\n", formula_of(measure));
-    buffer_printf(out, "\nIn Kafka: %" PRId64 " events, %zu listed\n", sums->events, rows->count);
+        text_say(out, language, "  HGET {%s}:%s %s = %" PRId64 "; các sự kiện cộng lại được %" PRId64 "\n",
+                 "  HGET {%s}:%s %s = %" PRId64 "; its events add up to %" PRId64 "\n", trace->totals.city,
+                 snapshot_hash_suffix(measure->cells[i].hash), measure->cells[i].field, measure->cells[i].value, measure->cells[i].found);
+    if (formula_of(measure, language))
+        text_say(out, language, "  và kết quả là %s\n", "  and the number is %s\n", formula_of(measure, language));
+    text_say(out, language, "\nTrong Kafka: %" PRId64 " sự kiện, liệt kê %zu\n", "\nIn Kafka: %" PRId64 " events, %zu listed\n", sums->events,
+             rows->count);
     for (int i = 0; i < REASONS && !measure->units; i++)
         if (sums->reason_events[i])
-            buffer_printf(out, "  %s: %" PRId64 " in %" PRId64 " events\n", headcount_reason_name((enum headcount_reason)i), sums->by_reason[i],
-                          sums->reason_events[i]);
+            text_say(out, language, "  %s: %" PRId64 " trong %" PRId64 " sự kiện\n", "  %s: %" PRId64 " in %" PRId64 " events\n",
+                     text_reason(language, (enum headcount_reason)i), sums->by_reason[i], sums->reason_events[i]);
     buffer_text_append(out, "\n");
-    change_rows_text(rows, out);
-    buffer_text_append(out, agrees ? "\nthe events add up to the number\n" : "\nDIFFERS: the events do not add up to the number\n");
+    change_rows_text(rows, language, out);
+    if (agrees)
+        buffer_text_append(out, vi ? "\ncác sự kiện cộng lại đúng bằng số này\n" : "\nthe events add up to the number\n");
+    else
+        buffer_text_append(out, vi ? "\nKHÁC: các sự kiện cộng lại không bằng số này\n" : "\nDIFFERS: the events do not add up to the number\n");
 }
 
 static void show_json(const struct trace *trace, const struct measure *measure, const struct change_rows *rows, bool agrees,
@@ -209,7 +222,7 @@ static void show_json(const struct trace *trace, const struct measure *measure, 
     json_text_append(out, slice_of(trace->options->agency));
     buffer_printf(out, measure->figure == FIGURE_PERCENT && *value ? ",\"value\":\"%s\",\"meaning\":" : ",\"value\":%s,\"meaning\":",
                   *value ? value : "null");
-    json_text_append(out, slice_of(meaning_of(measure)));
+    json_text_append(out, slice_of(meaning_of(measure, LANGUAGE_EN)));
     buffer_text_append(out, ",\"keys\":[");
     for (size_t i = 0; i < measure->cell_count; i++)
         buffer_printf(out, "%s{\"key\":\"{%s}:%s\",\"field\":\"%s\",\"value\":%" PRId64 ",\"events_add_up_to\":%" PRId64 "}", i ? "," : "",

@@ -113,6 +113,11 @@ const struct command query_command_report = {
 
 static const char *const changes_formats[] = {"text", "json", "csv", NULL};
 
+#define LANGUAGE_SETTING                                                                                                    \
+    {                                                                                                                       \
+        .name = "lang", .kind = SETTING_CHOICE, .offset = AT(language), .placeholder = "LANG", .default_text = "vi",        \
+        .choices = languages, .help = "Language of the text."                                                               \
+    }
 #define AGENCY_SETTING                                                                                             \
     {                                                                                                              \
         .name = "agency", .kind = SETTING_TEXT, .offset = AT(agency), .placeholder = "ID", .help = "Only this agency's." \
@@ -128,6 +133,7 @@ static const char *const changes_formats[] = {"text", "json", "csv", NULL};
 static const struct setting changes_settings[] = {
     {.name = "format", .kind = SETTING_CHOICE, .offset = AT(format), .placeholder = "FORMAT", .default_text = "text",
      .choices = changes_formats, .help = "Text for people, one line of JSON, or CSV for a spreadsheet."},
+    LANGUAGE_SETTING,
     AGENCY_SETTING,
     {.name = "category", .kind = SETTING_TEXT, .offset = AT(category), .placeholder = "WORD",
      .help = "Only this unit category, or this sector."},
@@ -160,6 +166,7 @@ const struct command query_command_changes = {
 static const struct setting explain_settings[] = {
     {.name = "format", .kind = SETTING_CHOICE, .offset = AT(format), .placeholder = "FORMAT", .default_text = "text",
      .choices = formats, .help = "Text for people, or one line of JSON."},
+    LANGUAGE_SETTING,
     AGENCY_SETTING,
     {.name = "limit", .kind = SETTING_NUMBER, .offset = AT(limit), .placeholder = "N", .default_text = "10", .least = 0,
      .most = 1000000, .help = "Events to list, the latest first."},

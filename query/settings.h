@@ -42,6 +42,7 @@ enum changes_format { CHANGES_FORMAT_TEXT, CHANGES_FORMAT_JSON, CHANGES_FORMAT_C
 struct trace_options {
     struct common_options common; /* first, as above */
     int format;                   /* enum changes_format */
+    int language;                 /* enum language; of the text */
     const char *agency, *category;
     int32_t from, to; /* days; INT32_MIN = not given */
     int64_t limit, memory, connect_timeout_ms;

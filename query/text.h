@@ -76,5 +76,10 @@ enum word {
 const char *text_word(enum language language, enum word word);
 const char *text_sector(enum language language, enum sector sector);
 const char *text_category(enum language language, enum unit_category category);
+const char *text_reason(enum language language, enum headcount_reason reason);
+const char *text_kind(enum language language, enum merger_kind kind);
+/* A sentence in the language of the text. */
+#define text_say(out, language, vi, en, ...) \
+    ((language) == LANGUAGE_VI ? buffer_printf(out, vi, __VA_ARGS__) : buffer_printf(out, en, __VA_ARGS__))
 
 #endif

@@ -85,6 +85,25 @@ const char *text_category(enum language language, enum unit_category category)
     return names[category][language];
 }
 
+const char *text_reason(enum language language, enum headcount_reason reason)
+{
+    static const char *const names[REASONS] = {
+        [REASON_BASELINE] = "mốc 2015",          [REASON_STREAMLINED] = "tinh giản",         [REASON_RETIRED] = "nghỉ hưu",
+        [REASON_RESIGNED] = "thôi việc",         [REASON_TRANSFERRED_IN] = "chuyển đến",     [REASON_TRANSFERRED_OUT] = "chuyển đi",
+        [REASON_RECRUITED] = "tuyển dụng",       [REASON_CORRECTION] = "đính chính",
+    };
+    return language == LANGUAGE_VI ? names[reason] : headcount_reason_name(reason);
+}
+
+const char *text_kind(enum language language, enum merger_kind kind)
+{
+    static const char *const names[KINDS] = {
+        [KIND_BASELINE] = "mốc 2015",       [KIND_MERGER] = "sáp nhập",        [KIND_DISSOLUTION] = "giải thể",
+        [KIND_ESTABLISHMENT] = "thành lập", [KIND_REARRANGEMENT] = "sắp xếp",  [KIND_CORRECTION] = "đính chính",
+    };
+    return language == LANGUAGE_VI ? names[kind] : merger_kind_name(kind);
+}
+
 const char *text_city_name(enum language language, const char *city)
 {
     if (strcmp(city, "haiphong") != 0)

@@ -15,7 +15,7 @@ from tests.lab.repair import rebuild
 
 
 def ask(city, command, *arguments, status=0, brokers=True):
-    parts = [os.fspath(BUILD / "query" / "citytotals-query"), command, "--city", city.name, "--redis", city.redis.url]
+    parts = [os.fspath(BUILD / "query" / "citytotals-query"), command, "--city", city.name, "--redis", city.redis.url, "--lang", "en"]
     if brokers:
         parts += ["-b", city.kafka.bootstrap]
     done = subprocess.run([*parts, *map(str, arguments)], capture_output=True, text=True, timeout=120)
@@ -165,6 +165,12 @@ def test_csv_and_text(city, story):
     assert "commune  merger  9 to 3" in text and "these are the totals of version" in text and "pilot mot-cua in an-lao" in text
     assert f"event id {by_id(story[63])}" in text
     assert "--from-log lists all of history" in ask(city, "changes", brokers=False).stdout
+    text = ask(city, "changes", "--from-log", "--agency", "so-noi-vu", "--lang", "vi").stdout
+    assert "Xã, phường, thị trấn  sáp nhập  9 thành 3" in text and "khớp với số tổng của phiên bản" in text
+    assert "thí điểm mot-cua ở an-lao" in text and f"mã sự kiện {by_id(story[63])}" in text
+    assert "--from-log liệt kê toàn bộ lịch sử" in ask(city, "changes", "--lang", "vi", brokers=False).stdout
+    text = ask(city, "explain", "headcount.current", "--lang", "vi").stdout
+    assert "các sự kiện cộng lại đúng bằng số này" in text and "Biên chế hiện nay" in text and "nghỉ hưu" in text
 
 
 @pytest.mark.parametrize("measure,arguments", [
