@@ -86,12 +86,7 @@ static void on_error(rd_kafka_t *kafka, int code, const char *reason, void *cont
 {
     struct source *source = context;
     rd_kafka_resp_err_t err = (rd_kafka_resp_err_t)code;
-    if (err == RD_KAFKA_RESP_ERR__FATAL) {
-        char text[400] = "";
-        err = rd_kafka_fatal_error(kafka, text, sizeof text);
-        snprintf(source->fatal, sizeof source->fatal, "%s: %s", rd_kafka_err2name(err), text);
-        return;
-    }
+    (void)kafka;
     source->away = source->away || err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
     int64_t now = clock_monotonic_ms();
     if (err == source->last_error && now - source->last_error_at_ms < REPEATED_ERROR_MS)
@@ -444,7 +439,12 @@ int source_assign(struct source *source, const struct topic_partition *parts, co
 
 int source_fatal(const struct source *source, struct error *error)
 {
-    if (!source->fatal[0])
+    char text[400] = "";
+    if (source->fatal[0])
+        return error_set_class(error, ERROR_KAFKA, ERROR_CLASS_FATAL, "the Kafka consumer can't go on: %s", source->fatal);
+    /* The library tells a consumer of it only by a message in its queue, which may be dropped with others: so it is asked. */
+    rd_kafka_resp_err_t err = rd_kafka_fatal_error(source->kafka, text, sizeof text);
+    if (!err)
         return 0;
-    return error_set_class(error, ERROR_KAFKA, ERROR_CLASS_FATAL, "the Kafka consumer can't go on: %s", source->fatal);
+    return error_set_class(error, ERROR_KAFKA, ERROR_CLASS_FATAL, "the Kafka consumer can't go on: %s: %s", rd_kafka_err2name(err), text);
 }

@@ -170,7 +170,8 @@ int64_t source_known_end(const struct source *source, uint8_t topic, int32_t par
 void source_commit_offsets(struct source *source, const struct topic_partition *parts, const int64_t *offsets,
                            size_t count)
 {
-    if (count == 0 || source->changed)
+    /* What waits in the library for a coordinator would come to it with a membership that is over: a static member is fenced then. */
+    if (count == 0 || source->changed || source->away)
         return;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++) {

@@ -43,6 +43,19 @@ def test_consumers_join_and_leave_under_load(city, seed):
     city.expect_exact()
 
 
+def test_a_static_member_whose_name_another_takes_ends(city):
+    """It must not stay, live and idle: who starts it again has to see its end."""
+    first = city.consumer(*SMALL_COMMITS, "-X", "group.instance.id=one")
+    first.wait_for_log("assigned 12 partitions")
+    second = city.consumer(*SMALL_COMMITS, "-X", "group.instance.id=one")
+    assert first.wait(60) == 1
+    assert "the Kafka consumer can't go on" in first.log() and "FENCED" in first.log()
+    city.given_events(e.headcount("1", "hong-bang", 5))
+    city.wait_until_folded(alive=second.check_alive)
+    assert second.stop() == 0
+    city.expect_exact()
+
+
 def test_zombies_wake_under_load(city, seed):
     """A consumer stands still until the group gives it up, another folds on, and it wakes with what it held."""
     choose = random.Random(seed)
