@@ -107,7 +107,7 @@ static int make_conf(const struct common_options *common, const char *city, rd_k
     const struct kafka_property defaults[] = {
         {"group.id", group},
         {"client.id", "citytotals-consumer"},
-        {"queued.min.messages", "20000"},
+        {"queued.min.messages", "40000"},
         {"queued.max.messages.kbytes", "65536"},
         {"fetch.wait.max.ms", "100"}, /* a broker answers in order, and closing waits as long */
         {"fetch.message.max.bytes", partition_most},

@@ -1,6 +1,6 @@
 /* count: the reference of the fold's speed, a group consumer of the same topic that only counts. It reads as the
- * consumer does (read_committed, checked CRCs, as large answers, memory kept), in batches, and keeps librdkafka's reader
- * awake. */
+ * consumer does (read_committed, checked CRCs, as large answers and as long a queue), in batches, and keeps librdkafka's
+ * reader awake. */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <malloc.h>
@@ -9,10 +9,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 10000, VERSION_WITH_BACKOFF = 0x02020000 };
+enum { BATCH = 10000, QUEUE_LOW = 40000, VERSION_WITH_BACKOFF = 0x02020000 };
 
 static rd_kafka_t *kafka;
 static rd_kafka_queue_t *queue;
@@ -25,7 +26,7 @@ static void *wake(void *context)
     while (!stop) {
         int64_t low, high;
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-        if (rd_kafka_queue_length(queue) < BATCH)
+        if (rd_kafka_queue_length(queue) < QUEUE_LOW)
             rd_kafka_query_watermark_offsets(kafka, topic, 0, &low, &high, 1000);
     }
     return NULL;
@@ -41,17 +42,21 @@ static double now(void)
 int main(int argc, char **argv)
 {
     char text[512];
-    if (argc != 4) {
-        fprintf(stderr, "Usage: count BROKERS TOPIC EVENTS\nPrints the seconds from the first record to the last.\n");
+    bool keep = argc == 5 && strcmp(argv[4], "keep") == 0;
+    if (argc != 4 && !keep) {
+        fprintf(stderr, "Usage: count BROKERS TOPIC EVENTS [keep]\nPrints the seconds from the first record to the last. keep: freed "
+                        "memory is kept, as the consumer does.\n");
         return 2;
     }
-    mallopt(M_MMAP_THRESHOLD, 8 << 20);
-    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    if (keep) {
+        mallopt(M_MMAP_THRESHOLD, 8 << 20);
+        mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    }
     topic = argv[2];
     snprintf(text, sizeof text, "count-%d", (int)getpid());
     const char *const settings[][2] = {
         {"bootstrap.servers", argv[1]}, {"group.id", text}, {"auto.offset.reset", "earliest"}, {"enable.auto.commit", "false"},
-        {"enable.auto.offset.store", "false"}, {"check.crcs", "true"}, {"queued.min.messages", "20000"},
+        {"enable.auto.offset.store", "false"}, {"check.crcs", "true"}, {"queued.min.messages", "40000"},
         {"fetch.message.max.bytes", "2097152"}, {"fetch.max.bytes", "4194304"},
         {rd_kafka_version() >= VERSION_WITH_BACKOFF ? "fetch.queue.backoff.ms" : "client.id", "5"}};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();

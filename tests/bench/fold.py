@@ -59,11 +59,13 @@ def main():
                    *["spread"] * options.spread])[3].strip())
         ratios = []
         for number in range(options.runs):
-            wall, cpu, memory, out, _ = run([str(BUILD / "tests/bench/bench-count"), kafka.bootstrap,
-                                             f"{city}.headcount-changes", str(events)])
-            count_seconds = float(out.split()[1])
-            print(f"run {number + 1}: count {events / count_seconds / 1e6:6.2f} M/s   CPU {cpu * 1e9 / events:5.0f} ns/event   "
-                  f"peak RSS {memory:6.1f} MiB   wall {wall:.2f} s")
+            count_seconds = {}
+            for kind in ("count", "keep"):
+                wall, cpu, memory, out, _ = run([str(BUILD / "tests/bench/bench-count"), kafka.bootstrap,
+                                                 f"{city}.headcount-changes", str(events), *["keep"] * (kind == "keep")])
+                count_seconds[kind] = float(out.split()[1])
+                print(f"run {number + 1}: {kind:5} {events / count_seconds[kind] / 1e6:6.2f} M/s   CPU {cpu * 1e9 / events:5.0f} "
+                      f"ns/event   peak RSS {memory:6.1f} MiB   wall {wall:.2f} s")
             redis = RedisServer(directory / f"redis-{number}").start()
             redis_cpu, redis_pid = cpu_of(redis.process.pid), redis.process.pid
             wall, cpu, memory, _, log = run([str(BUILD / "consumer/citytotals-consumer"), "run", "-b", kafka.bootstrap, "--city",
@@ -75,16 +77,17 @@ def main():
                 sys.exit(f"the fold counted {stored['events']} events, not {events}:\n{log}")
             version = int(stored["version"])
             bound = 64 + 24 * events / 2**20
-            ratios.append(count_seconds / fold_seconds)
+            ratios.append({kind: seconds / fold_seconds for kind, seconds in count_seconds.items()})
             print(f"run {number + 1}: fold  {events / fold_seconds / 1e6:6.2f} M/s   CPU {cpu * 1e9 / events:5.0f} ns/event   "
                   f"peak RSS {memory:6.1f} MiB (bound {bound:.0f})   wall {wall:.2f} s   Redis CPU "
-                  f"{redis_cpu * 1e9 / events:.0f} ns/event   {events / version:.0f} events/commit   ratio {ratios[-1]:.2f}",
+                  f"{redis_cpu * 1e9 / events:.0f} ns/event   {events / version:.0f} events/commit   ratio {ratios[-1]['count']:.2f}",
                   flush=True)
             redis.stop()
             shutil.rmtree(redis.directory, ignore_errors=True)
             redis = None
-        ratios.sort()
-        print(f"ratio fold/count: median {ratios[len(ratios) // 2]:.2f}, of {', '.join(f'{r:.2f}' for r in ratios)}")
+        for kind, what in (("count", "a counting consumer"), ("keep", "one that keeps its memory as the fold does")):
+            sorted_ratios = sorted(ratio[kind] for ratio in ratios)
+            print(f"ratio to {what}: median {sorted_ratios[len(ratios) // 2]:.2f}, of {', '.join(f'{r:.2f}' for r in sorted_ratios)}")
     finally:
         if redis:
             redis.stop()
