@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "schemas/identity.h"
 
+#define STATE_SCORE_SIZE 32
 struct state_field {
     struct slice field, value; /* of a sorted set: member and score */
 };
@@ -13,6 +14,7 @@ struct state_hash {
     struct slice fault; /* data NULL, or why the key can't be read */
     struct state_field *fields;
     size_t count;
+    char (*texts)[STATE_SCORE_SIZE]; /* of scores that came as numbers; NULL */
 };
 struct proof_state {
     int64_t now_ms; /* Redis's clock */

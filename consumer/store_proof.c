@@ -1,6 +1,7 @@
 /* The hiredis driver of the proof: it only reads. */
 #include "consumer/store_proof.h"
 
+#include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,8 +49,10 @@ struct proof_store *proof_store_close(struct proof_store *store)
 
 void proof_state_free(struct proof_state *state)
 {
-    for (size_t i = 0; i < state->count; i++)
+    for (size_t i = 0; i < state->count; i++) {
         free(state->hashes[i].fields);
+        free(state->hashes[i].texts);
+    }
     free(state->hashes);
     if (state->answer)
         freeReplyObject(state->answer);
@@ -87,6 +90,60 @@ static bool take_lanes(const redisReply *reply, struct proof_state *state)
     return true;
 }
 
+/* A length of a dump, and what is left; false for the encodings that no visitor has. */
+static bool take_length(struct slice *rest, size_t *ret_length)
+{
+    const uint8_t *at = (const uint8_t *)rest->data;
+    size_t used = rest->size == 0 ? 0 : at[0] < 0x40 ? 1 : at[0] < 0x80 ? 2 : at[0] == 0x80 ? 5 : 0;
+    if (used == 0 || rest->size < used)
+        return false;
+    if (used == 1)
+        *ret_length = at[0];
+    else if (used == 2)
+        *ret_length = (size_t)(at[0] & 0x3F) << 8 | at[1];
+    else
+        *ret_length = (size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 | at[4];
+    *rest = (struct slice){rest->data + used, rest->size - used};
+    return true;
+}
+
+static void score_text(char text[STATE_SCORE_SIZE], const char bytes[8])
+{
+    uint64_t bits;
+    double score;
+    memcpy(&bits, bytes, sizeof bits);
+    bits = le64toh(bits);
+    memcpy(&score, &bits, sizeof score);
+    bool whole = score > -1e15 && score < 1e15 && score == (double)(int64_t)score;
+    snprintf(text, STATE_SCORE_SIZE, "%.*g", whole ? 16 : 17, score);
+}
+
+/* A sorted set as DUMP has it: a byte for its kind, its size, then a length, the member and a little-endian double each, then
+ * ten bytes of version and checksum. */
+static bool take_dump(struct slice dump, struct state_hash *hash)
+{
+    size_t count = 0, length;
+    struct slice rest = {dump.data + 1, dump.size < 11 ? 0 : dump.size - 11};
+    if (!take_length(&rest, &count) || count > rest.size / 9)
+        return false;
+    hash->fields = calloc(count + 1, sizeof *hash->fields);
+    hash->texts = calloc(count + 1, sizeof *hash->texts);
+    while (hash->fields && hash->texts && hash->count < count) {
+        if (!take_length(&rest, &length) || length > rest.size || rest.size - length < 8)
+            return false;
+        char *text = hash->texts[hash->count];
+        score_text(text, rest.data + length);
+        hash->fields[hash->count++] = (struct state_field){{rest.data, length}, slice_of(text)};
+        rest = (struct slice){rest.data + length + 8, rest.size - length - 8};
+    }
+    return hash->count == count && rest.size == 0;
+}
+
+static bool is_dump(struct slice name, const redisReply *reply)
+{
+    return name.size > 9 && memcmp(name.data, "visitors:", 9) == 0 && reply->elements == 2 && reply->element[0]->len == 0;
+}
+
 static bool take_hash(struct slice name, const redisReply *reply, struct proof_state *state)
 {
     struct state_hash *hash = &state->hashes[state->count++];
@@ -97,6 +154,8 @@ static bool take_hash(struct slice name, const redisReply *reply, struct proof_s
     }
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements % 2 != 0)
         return false;
+    if (is_dump(name, reply))
+        return take_dump(text_of(reply->element[1]), hash);
     hash->fields = calloc(reply->elements / 2 + 1, sizeof *hash->fields);
     if (!hash->fields)
         return false;
@@ -124,17 +183,27 @@ static int take_state(redisReply *reply, struct proof_state *state, struct error
     return 0;
 }
 
+/* A large set that holds what no visitor's set should is asked for again without DUMP. */
+static int ask_state(struct proof_store *store, const char *how, struct proof_state *state, struct error *error)
+{
+    redisReply *reply = NULL;
+    int result = redis_callf(store->redis, &reply, error, "FCALL_RO %s 1 %s %s", citytotals_function_proof, store->totals_key, how);
+    if (result < 0)
+        return error_wrap(error, "read the state of %s", store->city);
+    state->answer = reply;
+    return take_state(reply, state, error);
+}
+
 int proof_store_state(struct proof_store *store, struct proof_state *ret_state, struct error *error)
 {
     struct proof_state state = {0};
-    redisReply *reply = NULL;
-    int result = redis_callf(store->redis, &reply, error, "FCALL_RO %s 1 %s", citytotals_function_proof, store->totals_key);
-    if (result < 0)
-        return error_wrap(error, "read the state of %s", store->city);
-    state.answer = reply;
-    result = take_state(reply, &state, error);
+    int result = ask_state(store, "", &state, error);
+    if (result < 0 && state.answer) {
+        proof_state_free(&state);
+        result = ask_state(store, "plain", &state, error);
+    }
     if (result >= 0 && !proof_state_value(&state, "meta", "epoch").data)
-        result = error_set(error, ERROR_HALTED, "redis has no state of %s: there is nothing to verify; citytotals-consumer run "
+        result = error_set(error, ERROR_HALTED, "redis has no state of %s: there is nothing to verify or save; citytotals-consumer run "
                            "or rebuild makes it from the log", store->city);
     if (result < 0)
         proof_state_free(&state);

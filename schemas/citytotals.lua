@@ -18,6 +18,8 @@ local CHANGES_MOST = 1100 -- entries that a snapshot gives; the stream is cut ne
 local REFUSED_KEPT = 1000 -- entries that each stream of refused records is cut near
 local REPEAT = 32 -- bytes of one record of `repeats`
 local REPEATS_KEPT = 4096 * REPEAT -- of its latest; it is cut when it holds twice that
+local DUMPED_FROM = 1000 -- visitors
+local RDB_SORTED_SET = 5 -- first byte of DUMP: members and binary scores
 local DAY = 86400000
 local CITY_OFFSET = 25200000 -- UTC+7
 local HASHES = {
@@ -623,12 +625,20 @@ local function visitor_days(p)
   return days
 end
 
--- proof (read only): everything that `verify` compares, of one moment. Answers name, value, …:
+-- A set of visitors as member, score, …; or, a large one, as '', what DUMP says: that is made twenty times as fast as a table.
+local function visitors_of(key, plain)
+  local size = redis.pcall('ZCARD', key)
+  local dumped = not plain and type(size) == 'number' and size > DUMPED_FROM and redis.pcall('DUMP', key)
+  if type(dumped) == 'string' and string.byte(dumped) == RDB_SORTED_SET then return { '', dumped } end
+  return redis.pcall('ZRANGE', key, 0, -1, 'WITHSCORES')
+end
+
+-- proof (read only): everything that `verify` compares, of one moment. ARGV 'plain': no set as DUMP has it. Answers name, value, …:
 -- 'now_ms', ms; then each hash by its suffix ('meta', 'schemas', 'replayed' too): field, value, …; 'repeats': '', its value;
 -- 'lanes': bytes of each of the 64;
--- then 'visitors:<date>' of each day that has or may have a set: visitor, score, …
+-- then 'visitors:<date>' of each day that has or may have a set, as visitors_of gives it.
 -- A key of a wrong type is answered with Redis's sentence in place of what it holds.
-local function proof(keys)
+local function proof(keys, args)
   local p = prefix(keys)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -649,7 +659,7 @@ local function proof(keys)
   put('lanes', lanes)
   for _, day in ipairs(visitor_days(p)) do
     local key = p .. 'visitors:' .. day
-    if redis.call('EXISTS', key) > 0 then put('visitors:' .. day, redis.pcall('ZRANGE', key, 0, -1, 'WITHSCORES')) end
+    if redis.call('EXISTS', key) > 0 then put('visitors:' .. day, visitors_of(key, args[1] == 'plain')) end
   end
   return answer
 end

@@ -38,6 +38,7 @@ def streams_of(city):
 def saved(city, seed, tmp_path):
     """A city, and a file of it."""
     given_records(city, seed, 800)
+    city.given_events(*(e.visit(f"visitor {number}") for number in range(1500)))
     city.fold()
     snapshot(city, "save", tmp_path / "city.snapshot")
     return city, tmp_path / "city.snapshot"

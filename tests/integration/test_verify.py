@@ -261,6 +261,33 @@ def test_days_of_visits_that_kafka_let_go_are_told(new_city):
     assert (city.key("visits:by-day"), "2021-03-04", "1", "9") in [tuple(each.values()) for each in said["differences"]]
 
 
+def test_a_day_of_many_visitors_is_proved_and_each_wrong_one_named(city, seed):
+    choose = random.Random(seed)
+    city.given_events(*(e.visit(f"visitor {number}") for number in range(2500)))
+    city.fold()
+    assert verify(city)[0]["proved"]
+    client = redis_module.Redis(port=city.redis.port)
+    key = next(client.scan_iter(match=city.key("visitors:*")))
+    assert client.zcard(key) == 2500
+    members = client.zrange(key, 0, -1, withscores=True)
+    moved, fraction, lost = (member for member, _ in choose.sample(members, 3))
+    plain, compressed, long_member, number = choose.randbytes(16), b"a" * 100, choose.randbytes(200), b"5"
+    for strange in ((plain,), (plain, long_member), (plain, long_member, number), (plain, long_member, compressed)):
+        client.zincrby(key, 1, moved)
+        client.zincrby(key, 0.5, fraction)
+        client.zrem(key, lost)
+        client.zadd(key, {member: 7 for member in strange})
+        said, _ = verify(city, status=4)
+        named = {each["field"]: (each["expected"], each["found"]) for each in said["differences"]}
+        scores = dict(members)
+        assert named[moved.hex()] == (f"{scores[moved]:.0f}", f"{scores[moved] + 1:.0f}")
+        assert named[fraction.hex()] == (f"{scores[fraction]:.0f}", f"{scores[fraction] + 0.5}")
+        assert named[lost.hex()] == (f"{scores[lost]:.0f}", "(absent)") and len(named) == 3 + len(strange)
+        client.delete(key)
+        client.zadd(key, dict(members))
+    assert verify(city)[0]["proved"]
+
+
 def test_reversals_are_looked_at(new_city):
     city = new_city(partitions=1)
     original = e.headcount("1", "hong-bang", 5)
