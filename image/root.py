@@ -141,6 +141,7 @@ def main():
     owners = {owner(path) for path in loaded} | {"ca-certificates", "openssl", *EMBEDDED}
     packages = [add_package(package, root) for package in sorted(owners)]
     version = run(programs[0], "--version").split()[-1]
+    (root / "usr/share/doc/citytotals/VERSION").write_text(version + "\n")
     target = root / "usr/share/doc/citytotals/sbom.spdx.json"
     target.write_text(json.dumps(bill(version, packages, root), indent=1) + "\n")
 

@@ -1,5 +1,7 @@
 """Pods come, go, move and die while agencies send; the totals are exact in the end, every time."""
 import os
+import pathlib
+import signal
 
 import pytest
 
@@ -43,6 +45,45 @@ def test_a_drained_node_loses_nothing(deployed, kubectl):
             traffic.wait_for_batches(10)
         finally:
             kubectl("uncordon", free[0])
+    deployed.expect_exact()
+
+
+def process_of(pod):
+    """A pod's program, as this machine sees it."""
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if (entry / "root/etc/hostname").read_text().strip() == pod and b"citytotals" in (entry / "cmdline").read_bytes():
+                return int(entry.name)
+        except OSError:  # no process, or over by now
+            continue
+    raise AssertionError(f"no process of {pod}")
+
+
+def restarts(deployed):
+    return {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"]
+            for name in ("consumer", "gateway", "query") for pod in deployed.pods(name)}
+
+
+def test_who_waits_is_left_alone_and_who_is_stuck_is_restarted(deployed, kubectl):
+    """Redis and Kafka are away: no probe kills for that, but one consumer is stopped, and its probe does."""
+    before = restarts(deployed)
+    stuck = "consumer-0"
+    with deployed.traffic():
+        for name in ("redis", "kafka"):
+            kubectl("scale", f"statefulset/{name}", "-n", NAMESPACE, "--replicas=0")
+        for name in ("redis", "kafka"):
+            kubectl.wait_until(f"{name} is away", lambda: not kubectl.get("pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={name}")["items"])
+        if kubectl.own:
+            os.kill(process_of(stuck), signal.SIGSTOP)
+            kubectl.wait_until(f"{stuck} is restarted", lambda: restarts(deployed)[stuck] > before[stuck])
+        kubectl.wait_until("consumers say that they can't fold", lambda: not any(
+            status["ready"] for pod in deployed.pods("consumer") for status in pod["status"]["containerStatuses"]))
+        after = restarts(deployed)
+        assert {name: count for name, count in after.items() if name != stuck or not kubectl.own} == \
+            {name: count for name, count in before.items() if name != stuck or not kubectl.own}
+        for name in ("redis", "kafka"):
+            kubectl("scale", f"statefulset/{name}", "-n", NAMESPACE, "--replicas=1")
+        deployed.rolled_out("statefulset/redis", "statefulset/kafka", deployed.consumer, *ALL)
     deployed.expect_exact()
 
 
