@@ -90,7 +90,7 @@ static void pilots(const struct page *page)
     for (size_t i = 0; i < totals->pilot_count; i++) {
         buffer_printf(page->out, "<li data-model=\"%s\" data-district=\"%s\">", totals->pilots[i].model,
                       totals->pilots[i].district);
-        text(page, totals->pilots[i].model);
+        text(page, text_model_name(page->language, totals->pilots[i].model));
         buffer_text_append(page->out, " · ");
         text(page, text_district_name(totals->city, totals->pilots[i].district));
         buffer_text_append(page->out, "</li>\n");
@@ -118,6 +118,15 @@ static void change_date(const struct page *page, struct slice date)
         markup_text(page->out, date);
 }
 
+static void units(const struct page *page, struct slice count)
+{
+    int64_t number;
+    if (integer_parse(count, &number))
+        plain_number(page, true, number, false);
+    else
+        markup_text(page->out, count);
+}
+
 static void change_row(const struct page *page, const struct snapshot_change *change)
 {
     struct slice agency = change_field(change, "agency"), decision = change_field(change, "decision");
@@ -135,9 +144,9 @@ static void change_row(const struct page *page, const struct snapshot_change *ch
     if (integer_parse(change_field(change, "delta"), &delta)) {
         plain_number(page, true, delta, true);
     } else {
-        markup_text(page->out, change_field(change, "units_before"));
+        units(page, change_field(change, "units_before"));
         buffer_text_append(page->out, " → ");
-        markup_text(page->out, change_field(change, "units_after"));
+        units(page, change_field(change, "units_after"));
     }
     buffer_text_append(page->out, "</td><td>");
     markup_text(page->out, decision.data ? decision : slice_of("–"));

@@ -6,13 +6,13 @@
 #include "query/report.h"
 
 static const char style[] =
-    "@page{size:A4;margin:18mm 16mm}"
+    "@page{size:A4;margin:18mm 16mm;@bottom-center{content:counter(page) \" / \" counter(pages);font:9pt serif}}"
     "body{font:11pt/1.4 \"Times New Roman\",Tinos,\"Liberation Serif\",serif;color:#000;background:#fff;max-width:178mm;margin:0 auto;padding:1rem}"
     "h1{font-size:16pt;text-align:center;margin:.5em 0}h2{font-size:12.5pt;margin:1.4em 0 .4em;break-after:avoid}"
     "p{margin:.3em 0}.center{text-align:center}.note{font-size:9.5pt}"
-    "table{border-collapse:collapse;width:100%;break-inside:auto}thead{display:table-header-group}tr{break-inside:avoid}"
+    "table{border-collapse:collapse;width:100%;break-inside:auto}table+table{margin-top:1em}thead{display:table-header-group}tr{break-inside:avoid}"
     "th,td{border:.5pt solid #000;padding:.2em .5em;text-align:left;vertical-align:top;overflow-wrap:anywhere}"
-    "td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}"
+    "td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}td.d{white-space:nowrap}"
     "dt{font-weight:bold}dd{margin:0 0 .4em 1.2em}code{font-size:8.5pt;overflow-wrap:anywhere}"
     "@media print{body{padding:0;max-width:none}}";
 
@@ -63,7 +63,7 @@ static void tables(const struct report *report, struct buffer *out)
     for (int i = 0; i < SECTORS; i++)
         headcount_row(out, language, slice_of(text_sector(language, (enum sector)i)), &totals->by_sector[i]);
     headcount_row(out, language, slice_of(text_word(language, WORD_WHOLE_CITY)), &totals->headcount);
-    buffer_text_append(out, "</tbody></table>\n<p></p>\n");
+    buffer_text_append(out, "</tbody></table>\n");
     head_cells(out, language, text_word(language, WORD_UNITS), of_units, 5);
     for (int i = 0; i < CATEGORIES; i++) {
         const struct units *units = &totals->units[i];
@@ -79,7 +79,7 @@ static void tables(const struct report *report, struct buffer *out)
     heading(out, report_word(language, REPORT_PILOTS));
     head_cells(out, language, text_word(language, WORD_MODEL), NULL, 0);
     for (size_t i = 0; i < totals->pilot_count; i++) {
-        element(out, "<tr><td>", slice_of(totals->pilots[i].model), " · ");
+        element(out, "<tr><td>", slice_of(text_model_name(language, totals->pilots[i].model)), " · ");
         element(out, "", slice_of(text_district_name(totals->city, totals->pilots[i].district)), "</td></tr>\n");
     }
     buffer_text_append(out, "</tbody></table>\n");
@@ -109,7 +109,7 @@ static void decisions(const struct report *report, struct buffer *out)
                   report_word(language, REPORT_EVENTS));
     for (size_t i = 0; i < report->decision_count; i++) {
         const struct report_decision *decision = &report->decisions[i];
-        element(out, "<tr><td>", slice_of(text_date(language, decision->date, date)), "</td>");
+        element(out, "<tr><td class=\"d\">", slice_of(text_date(language, decision->date, date)), "</td>");
         element(out, "<td>", decision->decision, "</td>");
         element(out, "<td>", report_agency_name(report, decision->agency), "</td>");
         number(out, language, true, decision->events, false);
@@ -139,7 +139,7 @@ void report_html(const struct report *report, struct buffer *out)
         element(out, "<tr><th scope=\"row\">", slice_of(lines[i].label), "</th>");
         element(out, "<td>", slice_of(lines[i].value), "</td></tr>\n");
     }
-    buffer_text_append(out, "</tbody></table>\n<p></p>\n");
+    buffer_text_append(out, "</tbody></table>\n");
     tables(report, out);
     decisions(report, out);
     heading(out, report_word(language, REPORT_DEFINITIONS));

@@ -204,8 +204,10 @@ static void turn(struct loop *loop)
 {
     struct error error = {0};
     bool changed = false;
+    int64_t began = clock_monotonic_ms();
     int result = look(loop, &changed, &error);
-    if (result < 0 && !stop_signal) /* a connection that had gone is tried once more before anybody hears of it */
+    /* A connection that had gone is tried once more before anybody hears of it; one that does not answer is not waited for twice. */
+    if (result < 0 && !stop_signal && clock_monotonic_ms() - began < CONNECT_MS)
         result = look(loop, &changed, &error);
     if (stop_signal)
         return;

@@ -41,6 +41,8 @@ char *text_age(enum language language, int64_t ms, char text[NUMBER_TEXT_SIZE]);
 /* What a person calls a city or one of its districts; the id where it is not known. */
 const char *text_city_name(enum language language, const char *city);
 const char *text_district_name(const char *city, const char *district);
+/* The same of a pilot's model. */
+const char *text_model_name(enum language language, const char *model);
 
 enum paint { PAINT_NONE, PAINT_BOLD, PAINT_DIM, PAINT_GOOD, PAINT_WARN, PAINT_BAD };
 void text_paint(struct buffer *out, const struct text_style *style, enum paint paint, const char *text);

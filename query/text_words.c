@@ -127,3 +127,19 @@ const char *text_district_name(const char *city, const char *district)
             return districts[i].name;
     return district;
 }
+
+const char *text_model_name(enum language language, const char *model)
+{
+    static const struct {
+        const char *id, *name[LANGUAGES];
+    } models[] = {
+        {"inspection-and-control", {"Kiểm tra – Thanh tra", "Control – Inspectorate"}},
+        {"joint-office", {"Văn phòng chung", "Joint office"}},
+        {"mass-mobilisation", {"Dân vận – Mặt trận, đoàn thể", "Mass mobilisation – Fatherland Front"}},
+        {"personnel-and-organisation", {"Tổ chức – Nội vụ", "Organisation – Home affairs"}},
+    };
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        if (strcmp(models[i].id, model) == 0)
+            return models[i].name[language];
+    return model;
+}

@@ -226,6 +226,23 @@ def test_on_paper(browser, server, screenshots):
     expect_clean(browser, server)
 
 
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_the_report_on_paper(browser, server, screenshots, language):
+    """On A4 nothing is cut off or broken inside: dates stand on one line, tables keep the page's width; axe finds nothing serious."""
+    browser.run("await page.goto(argument.url); await page.emulateMedia({media: 'print'});", {"viewport": {"width": 672, "height": 950}},
+                url=f"{server.url}/v1/report.html?as_of=2020-10-30&lang={language}")
+    seen = browser.run("""return page.evaluate(() => {
+      const dates = [...document.querySelectorAll('td.d')].map((node) => node.textContent.length === 10 && node.scrollWidth <= node.clientWidth + 1
+        && new Set([...(() => { const range = document.createRange(); range.selectNodeContents(node); return range.getClientRects(); })()].map((box) => box.top)).size === 1);
+      return [dates.length, dates.every(Boolean), document.documentElement.scrollWidth <= innerWidth, document.querySelectorAll('table').length];
+    })""")
+    assert seen[0] >= 10 and seen[1:] == [True, True, 6], seen
+    assert browser.run(AXE) == []
+    pdf = screenshots / f"report-{language}.pdf"
+    browser.run("await page.pdf({path: argument.path, format: 'A4', preferCSSPageSize: true})", path=str(pdf))
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf.read_bytes())) <= 6
+
+
 def test_widgets_on_another_site_share_one_stream(browser, server, city, directory):
     page = ('<!doctype html><html lang="en"><title>x</title><meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
             f'script-src {server.url}; connect-src {server.url}"><p>Another site</p>\n'

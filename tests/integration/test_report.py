@@ -93,8 +93,8 @@ def test_every_figure_of_the_citys_report(sample, language):
     documents = "5730/BNV-TCBC"
     for form in (text, page.text, cells):
         assert documents in form and digest(sample, sample.name, DAY) in form
-    name = {"vi": "Quận Hồng Bàng", "en": "Hong Bang District"}[language]
-    assert name in text and name in page.text
+    name, pilot = {"vi": ("Quận Hồng Bàng", "Kiểm tra – Thanh tra · hong-bang"), "en": ("Hong Bang District", "Joint office · an-duong")}[language]
+    assert name in text and name in page.text and pilot in page.text
     assert not page.open and "script" not in page.tags and "link" not in page.tags and "img" not in page.tags
 
 
