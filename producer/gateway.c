@@ -126,17 +126,23 @@ static void get_description(struct http_request *request, void *context)
 
 static int listen_for_requests(struct gateway *gateway, struct error *error)
 {
-    static const char *const none[] = {NULL};
+    static const char *const dry_run[] = {"dry_run", NULL}, *const language[] = {"lang", NULL}, *const none[] = {NULL};
     static const char *const of_event[] = {"agency", "topic", "partition", "offset", NULL};
     static const char *const of_refused[] = {"agency", "limit", "before", NULL};
     static const struct http_route routes[] = {
-        {.method = "POST", .pattern = "/v1/events", .handle = gateway_post_events, .body_most = GATEWAY_BODY_MOST, .parameters = none},
+        {.method = "POST", .pattern = "/v1/events", .handle = gateway_post_events, .body_most = GATEWAY_BODY_MOST,
+         .parameters = dry_run},
         {.method = "GET", .pattern = "/v1/events/{event_id}", .handle = gateway_get_event, .parameters = of_event},
         {.method = "GET", .pattern = "/v1/refused", .handle = gateway_get_refused, .parameters = of_refused},
         {.method = "POST", .pattern = "/v1/visits", .handle = gateway_post_visit, .body_most = VISIT_BODY_MOST},
         {.method = "GET", .pattern = "/v1/visits", .handle = gateway_get_visits, .parameters = none},
         {.method = "GET", .pattern = "/v1/visit.gif", .handle = gateway_get_pixel},
         {.method = "GET", .pattern = "/beacon.js", .handle = gateway_get_script},
+        {.method = "GET", .pattern = "/upload", .handle = gateway_get_page, .parameters = language},
+        {.method = "GET", .pattern = "/upload.js", .handle = gateway_get_page, .parameters = none},
+        {.method = "GET", .pattern = "/upload.css", .handle = gateway_get_page, .parameters = none},
+        {.method = "GET", .pattern = "/headcount-change.csv", .handle = gateway_get_page, .parameters = none},
+        {.method = "GET", .pattern = "/unit-merger.csv", .handle = gateway_get_page, .parameters = none},
         {.method = "GET", .pattern = "/openapi.json", .handle = get_description},
         {0},
     };

@@ -148,19 +148,35 @@ static struct http_response *answer_or_take(struct gateway *gateway, struct http
     return response;
 }
 
+static bool is_dry_run(const struct http_request *request, struct http_response **ret_refusal)
+{
+    struct slice asked = http_parameter(request, "dry_run");
+    *ret_refusal = NULL;
+    if (!asked.data || slice_equal(asked, slice_of("false")))
+        return false;
+    if (!slice_equal(asked, slice_of("true")))
+        *ret_refusal = http_problem_parameter("dry_run", "found \"%.*s\"; allowed: true, false", (int)(asked.size > 40 ? 40 : asked.size),
+                                              asked.data);
+    return true;
+}
+
 void gateway_post_events(struct http_request *request, void *context)
 {
     struct gateway *gateway = context;
     struct ingested ingested = {0};
     bool taken = false;
-    struct http_response *response = answer_or_take(gateway, request, &ingested, &taken);
+    struct http_response *response;
+    bool dry = is_dry_run(request, &response);
+    if (!response)
+        response = answer_or_take(gateway, request, &ingested, &taken);
     size_t good = ingested.count - ingested.repeats - ingested.refused;
     if (!taken) {
         ingested_free(&ingested);
         http_reply(request, response);
         return;
     }
-    if (good == 0) { /* nothing for Kafka */
+    ingested.dry = dry;
+    if (good == 0 || dry) { /* nothing for Kafka */
         response = gateway_verdicts(gateway, &ingested);
         ingested_free(&ingested);
         http_reply(request, response);

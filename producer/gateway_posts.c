@@ -83,10 +83,12 @@ struct http_response *gateway_verdicts(struct gateway *gateway, const struct ing
 {
     struct buffer body = BUFFER_BOUNDED(ANSWER_MOST);
     ingested_write(ingested, gateway->options.common.city, &body);
-    size_t accepted = ingested->count - ingested->repeats - ingested->refused;
-    metrics_add(gateway->metrics, G_ACCEPTED, NULL, (int64_t)accepted);
-    metrics_add(gateway->metrics, G_REPEATS, NULL, (int64_t)ingested->repeats);
-    metrics_add(gateway->metrics, G_REFUSED, NULL, (int64_t)ingested->refused);
+    if (!ingested->dry) {
+        size_t accepted = ingested->count - ingested->repeats - ingested->refused;
+        metrics_add(gateway->metrics, G_ACCEPTED, NULL, (int64_t)accepted);
+        metrics_add(gateway->metrics, G_REPEATS, NULL, (int64_t)ingested->repeats);
+        metrics_add(gateway->metrics, G_REFUSED, NULL, (int64_t)ingested->refused);
+    }
     struct http_response *response = http_response_take(ingested->refused ? 207 : 200, "application/json", &body);
     return http_response_header(response, "Cache-Control", "no-store");
 }

@@ -109,6 +109,9 @@ void gateway_post_events(struct http_request *request, void *context);
 struct ingest *gateway_take_worker(struct gateway *gateway);
 void gateway_give_worker(struct gateway *gateway, struct ingest *worker);
 
+/* gateway_upload.c */
+void gateway_get_page(struct http_request *request, void *context);
+
 /* gateway_visits.c */
 int gateway_open_visits(struct gateway *gateway, struct error *error);
 void gateway_close_visits(struct gateway *gateway);

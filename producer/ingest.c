@@ -352,12 +352,13 @@ static void write_record(const struct ingested *ingested, const char *city, size
     if (record->state == RECORD_REPEAT)
         sent = &ingested->records[record->earlier];
     buffer_text_append(out, record->state == RECORD_REPEAT ? ",\"status\":\"repeat\",\"event_id\":\""
+                            : ingested->dry                ? ",\"status\":\"valid\",\"event_id\":\""
                                                            : ",\"status\":\"accepted\",\"event_id\":\"");
     buffer_text_append(out, event_id_format(record->event_id, id));
     buffer_text_append(out, "\"");
     if (record->state == RECORD_REPEAT)
         write_number(out, ",\"repeats\":", record->earlier);
-    if (sent->state == RECORD_GOOD) {
+    if (sent->state == RECORD_GOOD && !ingested->dry) {
         buffer_text_append(out, ",\"topic\":\"");
         buffer_text_append(out, city);
         buffer_text_append(out, ".");
@@ -370,8 +371,12 @@ static void write_record(const struct ingested *ingested, const char *city, size
 
 void ingested_write(const struct ingested *ingested, const char *city, struct buffer *out)
 {
-    buffer_printf(out, "{\"accepted\":%zu,\"repeats\":%zu,\"refused\":%zu,\"records\":[",
-                  ingested->count - ingested->repeats - ingested->refused, ingested->repeats, ingested->refused);
+    size_t good = ingested->count - ingested->repeats - ingested->refused;
+    if (ingested->dry)
+        buffer_printf(out, "{\"dry_run\":true,\"valid\":%zu", good);
+    else
+        buffer_printf(out, "{\"accepted\":%zu", good);
+    buffer_printf(out, ",\"repeats\":%zu,\"refused\":%zu,\"records\":[", ingested->repeats, ingested->refused);
     for (size_t i = 0; i < ingested->count; i++) {
         if (i)
             buffer_text_append(out, ",");

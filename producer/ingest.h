@@ -35,6 +35,7 @@ struct ingested {
     size_t count, capacity, refused, repeats;
     struct buffer bytes, errors;
     bool single, by_line; /* by_line: records are lines, not elements of an array */
+    bool dry;             /* nothing is sent: the answer says which records would be taken */
 };
 
 /* Why nothing of a request is taken: an HTTP status, a sentence, and what is wrong where. */
@@ -71,7 +72,8 @@ void ingested_free(struct ingested *ingested);
 /* A good record as Kafka takes it, valid as long as `ingested`. */
 struct message ingested_message(const struct ingested *ingested, const struct ingest_record *record);
 
-/* The answer: {"accepted":…,"repeats":…,"refused":…,"records":[…]}, when every good record has its verdict. */
+/* The answer: {"accepted":…,"repeats":…,"refused":…,"records":[…]}, when every good record has its verdict; of a dry run "valid"
+ * stands for "accepted", and "dry_run" before it. */
 void ingested_write(const struct ingested *ingested, const char *city, struct buffer *out);
 
 #endif

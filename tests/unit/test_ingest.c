@@ -59,6 +59,21 @@ static void says(const char *text, const char *part)
         fail_msg("\"%s\" does not say \"%s\"", text, part);
 }
 
+static void a_dry_run_tells_what_would_be_taken(void **state)
+{
+    (void)state;
+    struct buffer answer = BUFFER_BOUNDED(4096);
+    struct judged *judged = judge((struct ingest_request){.body = slice_of("[" EVENT("a", "-3") "," EVENT("a", "-3") "," EVENT("b", "0") "]")});
+    judged->ingested.dry = true;
+    ingested_write(&judged->ingested, "haiphong", &answer);
+    const char *text = buffer_text(&answer);
+    says(text, "{\"dry_run\":true,\"valid\":1,\"repeats\":1,\"refused\":1,");
+    says(text, "\"status\":\"valid\"");
+    assert_null(strstr(text, "offset"));
+    assert_null(strstr(text, "accepted"));
+    buffer_free(&answer);
+}
+
 static void one_event_is_answered_with_its_place(void **state)
 {
     (void)state;
@@ -299,6 +314,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_dry_run_tells_what_would_be_taken),
         cmocka_unit_test(one_event_is_answered_with_its_place),
         cmocka_unit_test(refusals_of_whole_requests),
         cmocka_unit_test(nothing_is_no_error),
