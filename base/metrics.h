@@ -18,6 +18,13 @@ struct metric {
     const char *label; /* NULL, or the label's name: then the series are children, made on first use */
 };
 
+/* A program's table is a macro TABLE(X) with rows X(enumerator, name, type, label, help). In its header:
+ *   enum consumer_metric { TABLE(METRIC_ENUMERATOR) CONSUMER_METRICS };
+ *   extern const struct metric consumer_metrics[];
+ * and in its file: const struct metric consumer_metrics[] = {TABLE(METRIC_ROW)}; */
+#define METRIC_ENUMERATOR(enumerator, name, type, label, help) enumerator,
+#define METRIC_ROW(enumerator, name, type, label, help) {name, type, help, label},
+
 #define METRIC_CHILDREN_MOST 1024 /* label values of one metric; changes of later ones are dropped and counted */
 
 struct metrics; /* a set made from a table */

@@ -26,12 +26,7 @@
     X(M_SEEN_MEMORY, "seen_memory_bytes", METRIC_GAUGE, NULL, "Memory of the seen lanes held.")                           \
     X(M_VERSION, "state_version", METRIC_GAUGE, NULL, "State version after the last commit.")
 
-enum consumer_metric {
-#define X(symbol, name, type, label, help) symbol,
-    CONSUMER_METRIC_TABLE(X)
-#undef X
-    CONSUMER_METRICS
-};
+enum consumer_metric { CONSUMER_METRIC_TABLE(METRIC_ENUMERATOR) CONSUMER_METRICS };
 extern const struct metric consumer_metrics[];
 
 #endif

@@ -31,12 +31,7 @@
     X(G_TOKENS, "gateway_tokens", METRIC_GAUGE, NULL, "Tokens in force.")                                                    \
     X(G_RELOADS, "gateway_token_reloads_total", METRIC_COUNTER, "result", "Times the tokens file was read again: taken or refused.")
 
-enum gateway_metric {
-#define X(symbol, name, type, label, help) symbol,
-    GATEWAY_METRIC_TABLE(X)
-#undef X
-    GATEWAY_METRICS
-};
+enum gateway_metric { GATEWAY_METRIC_TABLE(METRIC_ENUMERATOR) GATEWAY_METRICS };
 extern const struct metric gateway_metrics[];
 
 #endif

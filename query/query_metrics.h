@@ -15,12 +15,7 @@
     X(M_STATE_VERSION, "served_version", METRIC_GAUGE, NULL, "State version that is served.")                            \
     X(M_STALE_MS, "stale_ms", METRIC_GAUGE, NULL, "For how long Redis could not be read; 0 when it can.")
 
-enum query_metric {
-#define X(symbol, name, type, label, help) symbol,
-    QUERY_METRIC_TABLE(X)
-#undef X
-    QUERY_METRICS
-};
+enum query_metric { QUERY_METRIC_TABLE(METRIC_ENUMERATOR) QUERY_METRICS };
 extern const struct metric query_metrics[];
 
 #endif
