@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "consumer/fold.h"
 #include "consumer/letter_print.h"
 #include "consumer/letters_log.h"
@@ -36,13 +37,6 @@ struct work {
     size_t held_count;
     int64_t done, refused, again; /* letters */
 };
-
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int signal_number)
-{
-    stop_signal = signal_number;
-}
 
 static int event_type_of(const struct work *work, struct slice topic)
 {
@@ -130,7 +124,7 @@ static int replay_held(struct work *work, struct error *error)
 {
     struct replayed replayed[REPLAY_AT_ONCE];
     size_t count = work->held_count;
-    int result = count ? replayer_send(work->replayer, work->held, count, REPLAY_TIMEOUT_MS, &stop_signal, replayed, error) : 0;
+    int result = count ? replayer_send(work->replayer, work->held, count, REPLAY_TIMEOUT_MS, &program_stop, replayed, error) : 0;
     for (size_t i = 0; i < count && result >= 0; i++) {
         result = replayed_store_add(work->store, &work->held[i], replayed[i].partition, replayed[i].offset, error);
         char place[256];
@@ -293,7 +287,7 @@ static int do_work(struct work *work, struct error *error)
     if (work->action == REPLAY && ((result = replayed_store_open(options->common.redis, options->common.city, &work->store, error)) < 0 ||
                                    (result = replayer_open(&options->common, &work->replayer, error)) < 0))
         return result;
-    result = letters_log_read(&options->common, options->connect_timeout_ms, &stop_signal, take, work, &log, error);
+    result = letters_log_read(&options->common, options->connect_timeout_ms, &program_stop, take, work, &log, error);
     if (result >= 0)
         result = replay_held(work, error);
     if (result >= 0 && fflush(stdout) != 0)
@@ -314,30 +308,20 @@ int consumer_dead_letters(int argc, char **argv)
 {
     struct dead_letters_options options = {0};
     struct work work = {.options = &options, .seen = places_new(), .out = BUFFER_BOUNDED(OUTPUT_MOST)};
-    struct settings *settings = NULL;
-    struct error error = {0};
-    char **operands;
-    int operand_count;
-    bool done = false;
-    int result = settings_parse(&consumer_command_dead_letters, argc, argv, &options, &settings, &operands, &operand_count, &done,
-                                &error);
-    if (result >= 0 && !done)
-        result = work.seen ? take_words(&work, operands, operand_count, &error) : error_set(&error, ERROR_MEMORY, "out of memory");
-    if (result >= 0 && !done) {
-        log_configure((enum log_level)options.common.log_level, (enum log_format)options.common.log_format);
-        struct sigaction action = {.sa_handler = on_signal};
-        sigaction(SIGTERM, &action, NULL);
-        sigaction(SIGINT, &action, NULL);
-        signal(SIGPIPE, SIG_IGN);
-        result = do_work(&work, &error);
+    struct program_run frame;
+    int begun = program_begin(&frame, &consumer_command_dead_letters, argc, argv, &options), result = begun;
+    if (begun > 0)
+        result = work.seen ? take_words(&work, frame.operands, frame.operand_count, &frame.error)
+                           : error_set(&frame.error, ERROR_MEMORY, "out of memory");
+    if (begun > 0 && result >= 0) {
+        program_catch_stop(false);
+        result = do_work(&work, &frame.error);
     }
-    if (result < 0)
-        log_error("%s", error.text);
     let_held_go(&work);
     replayer_close(work.replayer);
     replayed_store_close(work.store);
     places_free(work.seen);
     buffer_free(&work.out);
-    settings_free(settings);
-    return result < 0 ? error_exit_status(error.code) : work.refused > 0 ? EXIT_SOME_REFUSED : 0;
+    int status = program_end(&frame, result);
+    return result >= 0 && work.refused > 0 ? EXIT_SOME_REFUSED : status;
 }

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "consumer/day_visits.h"
 #include "consumer/letters_log.h"
 #include "consumer/places.h"
@@ -41,16 +42,9 @@ struct rebuild {
     char first_day[DATE_TEXT_SIZE];
 };
 
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int signal_number)
-{
-    stop_signal = signal_number;
-}
-
 static int stopped(void)
 {
-    return stop_signal != 0;
+    return program_stop != 0;
 }
 
 /* The letters that were written before: a rebuild adds only those that are missing. */
@@ -303,15 +297,15 @@ static int rebuild_city(struct rebuild *rebuild, struct error *error)
         return result;
     }
     if (result < 0 || (result = source_open(&options->common, options->common.city, &rebuild->probe, error)) < 0 ||
-        (result = source_wait(rebuild->probe, options->connect_timeout_ms, &stop_signal, NULL, error)) < 0 ||
+        (result = source_wait(rebuild->probe, options->connect_timeout_ms, &program_stop, NULL, error)) < 0 ||
         (result = source_cluster_id(rebuild->probe, options->connect_timeout_ms, &cluster_id, error)) < 0)
         return result;
     result = prepare(rebuild, cluster_id, error);
     free(cluster_id);
     if (result >= 0)
-        result = letters_log_read(&options->common, options->connect_timeout_ms, &stop_signal, take_letter, rebuild, &log, error);
+        result = letters_log_read(&options->common, options->connect_timeout_ms, &program_stop, take_letter, rebuild, &log, error);
     if (result >= 0)
-        result = run_in_mode(&run, &mode, &stop_signal, error);
+        result = run_in_mode(&run, &mode, &program_stop, error);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");
     if (result >= 0 && !rebuild->swapped)
@@ -326,33 +320,23 @@ int consumer_rebuild(int argc, char **argv)
 {
     struct rebuild_options options = {0};
     struct rebuild rebuild = {.options = &options, .letters = places_new()};
-    struct settings *settings = NULL;
-    struct error error = {0};
-    char **operands;
-    int operand_count;
-    bool done = false, differs = false;
-    int result = settings_parse(&consumer_command_rebuild, argc, argv, &options, &settings, &operands, &operand_count, &done,
-                                &error);
-    if (result >= 0 && !done) {
-        log_configure((enum log_level)options.common.log_level, (enum log_format)options.common.log_format);
-        struct sigaction action = {.sa_handler = on_signal};
-        sigaction(SIGTERM, &action, NULL);
-        sigaction(SIGINT, &action, NULL);
-        signal(SIGPIPE, SIG_IGN);
+    struct program_run frame;
+    bool differs = false;
+    int result = program_begin(&frame, &consumer_command_rebuild, argc, argv, &options);
+    if (result > 0) {
+        program_catch_stop(false);
         const struct verify_options verify = {.common = options.common, .connect_timeout_ms = options.connect_timeout_ms};
         if (!rebuild.letters)
-            result = error_set(&error, ERROR_MEMORY, "out of memory");
+            result = error_set(&frame.error, ERROR_MEMORY, "out of memory");
         else if (options.dry_run)
-            result = verify_city(&verify, "rebuild --dry-run", &stop_signal, &differs, &error);
+            result = verify_city(&verify, "rebuild --dry-run", &program_stop, &differs, &frame.error);
         else
-            result = rebuild_city(&rebuild, &error);
+            result = rebuild_city(&rebuild, &frame.error);
     }
-    if (result < 0)
-        log_error("%s", error.text);
     rebuild_store_close(rebuild.store);
     source_close(rebuild.probe);
     places_free(rebuild.letters);
     free(rebuild.ends);
-    settings_free(settings);
-    return result < 0 ? error_exit_status(error.code) : differs ? EXIT_DIFFERENCE : 0;
+    int status = program_end(&frame, result);
+    return result >= 0 && differs ? EXIT_DIFFERENCE : status;
 }

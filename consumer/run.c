@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "base/management.h"
 #include "consumer/consumer_metrics.h"
 #include "consumer/letters.h"
@@ -44,13 +45,6 @@ struct run {
     char *cluster_id;
     struct error error; /* of the latest action */
 };
-
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int signal_number)
-{
-    stop_signal = signal_number;
-}
 
 static void show_counts(struct run *run)
 {
@@ -355,33 +349,20 @@ int run_in_mode(const struct run_options *options, const struct run_mode *mode, 
 
 int consumer_run(int argc, char **argv)
 {
-    struct run run = {.stop = &stop_signal};
-    struct settings *settings = NULL;
-    struct error error = {0};
-    char **operands;
-    int operand_count;
-    bool done = false;
-    int result = settings_parse(&consumer_command_run, argc, argv, &run.options, &settings, &operands, &operand_count, &done,
-                                &error);
-    if (result < 0 || done || (result = store_check_url(run.options.common.redis, &error)) < 0)
+    struct run run = {.stop = &program_stop};
+    struct program_run frame;
+    int result = program_begin(&frame, &consumer_command_run, argc, argv, &run.options);
+    if (result <= 0 || (result = store_check_url(run.options.common.redis, &frame.error)) < 0)
         goto finish;
-    log_configure((enum log_level)run.options.common.log_level, (enum log_format)run.options.common.log_format);
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    result = open_run(&run, &error);
+    program_catch_stop(false);
+    result = open_run(&run, &frame.error);
     if (result >= 0)
-        result = loop(&run, &error);
-    else if (stop_signal)
+        result = loop(&run, &frame.error);
+    else if (program_stop)
         result = 0; /* stopped while waiting for Kafka: nothing was begun */
     if (result >= 0)
         log_info("stopped; %" PRId64 " records folded", run.machine ? machine_counts(run.machine)->folded : 0);
 finish:
-    if (result < 0)
-        log_error("%s", error.text);
-    int status = result < 0 ? error_exit_status(error.code) : 0;
     free_run(&run);
-    settings_free(settings);
-    return status;
+    return program_end(&frame, result);
 }

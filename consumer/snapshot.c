@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "consumer/snapshot_save.h"
 #include "consumer/source.h"
 #include "consumer/store_load.h"
@@ -28,16 +29,9 @@ struct load {
     int64_t shown_ms;
 };
 
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int signal_number)
-{
-    stop_signal = signal_number;
-}
-
 static int stopped(void)
 {
-    return stop_signal != 0;
+    return program_stop != 0;
 }
 
 /* Only a snapshot of this Kafka cluster may be loaded, or one that somebody answers for. */
@@ -45,7 +39,7 @@ static int check_cluster(struct load *load, bool *ret_accepted, char **ret_clust
 {
     const struct snapshot_options *options = load->options;
     int result = source_open(&options->common, options->common.city, &load->source, error);
-    if (result < 0 || (result = source_wait(load->source, options->connect_timeout_ms, &stop_signal, NULL, error)) < 0 ||
+    if (result < 0 || (result = source_wait(load->source, options->connect_timeout_ms, &program_stop, NULL, error)) < 0 ||
         (result = source_cluster_id(load->source, options->connect_timeout_ms, ret_cluster, error)) < 0)
         return result;
     *ret_accepted = false;
@@ -81,7 +75,7 @@ static int stage(struct load *load, const uint8_t digest[DIGEST_SIZE], struct er
         result = load_store_block(load->store, &block, error);
         if (result >= 0)
             result = rebuild_store_keep(load->lock, error);
-        if (result >= 0 && stop_signal)
+        if (result >= 0 && program_stop)
             result = error_set(error, ERROR_INTERRUPTED, "stopped; nothing was loaded");
         show_progress(load);
     }
@@ -155,7 +149,7 @@ static int save(const struct snapshot_options *options, const char *path, struct
 {
     struct snapshot_head head;
     int64_t size;
-    int result = snapshot_save(options, path, &stop_signal, &head, &size, error);
+    int result = snapshot_save(options, path, &program_stop, &head, &size, error);
     if (result >= 0)
         log_info("%s at version %" PRId64 " is in %s: %" PRId64 " events, %" PRId64 " bytes", head.city, head.version, path,
                  head.events, size);
@@ -203,22 +197,11 @@ static int do_words(const struct snapshot_options *options, char **operands, int
 int consumer_snapshot(int argc, char **argv)
 {
     struct snapshot_options options = {0};
-    struct settings *settings = NULL;
-    struct error error = {0};
-    char **operands;
-    int operand_count;
-    bool done = false;
-    int result = settings_parse(&consumer_command_snapshot, argc, argv, &options, &settings, &operands, &operand_count, &done, &error);
-    if (result >= 0 && !done) {
-        log_configure((enum log_level)options.common.log_level, (enum log_format)options.common.log_format);
-        struct sigaction action = {.sa_handler = on_signal};
-        sigaction(SIGTERM, &action, NULL);
-        sigaction(SIGINT, &action, NULL);
-        signal(SIGPIPE, SIG_IGN);
-        result = do_words(&options, operands, operand_count, &error);
+    struct program_run frame;
+    int result = program_begin(&frame, &consumer_command_snapshot, argc, argv, &options);
+    if (result > 0) {
+        program_catch_stop(false);
+        result = do_words(&options, frame.operands, frame.operand_count, &frame.error);
     }
-    if (result < 0)
-        log_error("%s", error.text);
-    settings_free(settings);
-    return result < 0 ? error_exit_status(error.code) : 0;
+    return program_end(&frame, result);
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "consumer/letters_log.h"
 #include "consumer/proof.h"
 #include "consumer/snapshot_check.h"
@@ -334,33 +335,16 @@ int verify_city(const struct verify_options *options, const char *verb, const vo
     return result;
 }
 
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int signal_number)
-{
-    stop_signal = signal_number;
-}
-
 int consumer_verify(int argc, char **argv)
 {
     struct verify_options options = {0};
-    struct settings *settings = NULL;
-    struct error error = {0};
-    char **operands;
-    int operand_count;
-    bool done = false, differs = false;
-    int result = settings_parse(&consumer_command_verify, argc, argv, &options, &settings, &operands, &operand_count, &done,
-                                &error);
-    if (result >= 0 && !done) {
-        log_configure((enum log_level)options.common.log_level, (enum log_format)options.common.log_format);
-        struct sigaction action = {.sa_handler = on_signal};
-        sigaction(SIGTERM, &action, NULL);
-        sigaction(SIGINT, &action, NULL);
-        signal(SIGPIPE, SIG_IGN);
-        result = verify_city(&options, "verify", &stop_signal, &differs, &error);
+    struct program_run frame;
+    bool differs = false;
+    int result = program_begin(&frame, &consumer_command_verify, argc, argv, &options);
+    if (result > 0) {
+        program_catch_stop(false);
+        result = verify_city(&options, "verify", &program_stop, &differs, &frame.error);
     }
-    if (result < 0)
-        log_error("%s", error.text);
-    settings_free(settings);
-    return result < 0 ? error_exit_status(error.code) : differs ? EXIT_DIFFERENCE : 0;
+    int status = program_end(&frame, result);
+    return result >= 0 && differs ? EXIT_DIFFERENCE : status;
 }

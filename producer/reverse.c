@@ -2,11 +2,11 @@
 #include "producer/reverse.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/program.h"
 #include "producer/report.h"
 #include "producer/reversal.h"
 #include "producer/schema_ids.h"
@@ -19,13 +19,6 @@
 #include "schemas/rules.h"
 
 enum { LINE_SIZE_MOST = 1024 * 1024, STOP_FLUSH_MS = 10000, DECISION_SIZE_MOST = 128 };
-
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int number)
-{
-    stop_signal = number;
-}
 
 struct reverse {
     struct reverse_options options;
@@ -108,7 +101,7 @@ static int find(struct reverse *reverse, struct error *error)
     const struct reverse_options *options = &reverse->options;
     const struct event_log_options log_options = {
         .common = &options->common, .registry = &options->registry, .client_id = "citytotals-producer-reverse",
-        .connect_timeout_ms = options->connect_timeout_ms, .stop = &stop_signal,
+        .connect_timeout_ms = options->connect_timeout_ms, .stop = &program_stop,
         .types = options->type ? 1u << (options->type - 1) : 1u << EVENT_HEADCOUNT_CHANGE | 1u << EVENT_UNIT_MERGER};
     struct event_log *log = NULL;
     int result = event_log_open(&log_options, &log, error);
@@ -191,7 +184,7 @@ static int show(const struct event *event, struct error *error)
 static int open_sender(struct reverse *reverse, struct error *error)
 {
     const struct reverse_options *options = &reverse->options;
-    int result = schema_ids_settle(&options->registry, options->common.city, options->registration == REGISTRATION_AUTO, &stop_signal,
+    int result = schema_ids_settle(&options->registry, options->common.city, options->registration == REGISTRATION_AUTO, &program_stop,
                                    reverse->schema_ids, error);
     if (result >= 0)
         result = message_maker_new(reverse->schema_ids, &reverse->maker, error);
@@ -206,7 +199,7 @@ static int submit(struct reverse *reverse, const struct event *event, struct rev
     struct message message;
     int result = message_make(reverse->maker, event, &bytes, &message, error);
     if (result >= 0)
-        result = sender_submit(reverse->sender, &message, reversal, reverse->options.ack_timeout_ms, &stop_signal, error);
+        result = sender_submit(reverse->sender, &message, reversal, reverse->options.ack_timeout_ms, &program_stop, error);
     reverse->submitted += result >= 0;
     buffer_free(&bytes);
     return result;
@@ -233,7 +226,7 @@ static int send_all(struct reverse *reverse, struct error *error)
             result = submit(reverse, &event, reversal, error);
     }
     if (reverse->sender && result >= 0)
-        result = sender_flush(reverse->sender, options->ack_timeout_ms + STOP_FLUSH_MS, &stop_signal, error);
+        result = sender_flush(reverse->sender, options->ack_timeout_ms + STOP_FLUSH_MS, &program_stop, error);
     if (result >= 0 && reverse->acknowledged < reverse->submitted)
         result = error_set(error, ERROR_KAFKA, "kafka did not acknowledge %zu reversals", reverse->submitted - reverse->acknowledged);
     return result;
@@ -288,46 +281,36 @@ static void summarise(struct reverse *reverse)
 
 int producer_reverse(int argc, char **argv)
 {
-    struct settings *settings = NULL;
-    struct error error = {0};
-    char **operands;
-    int operand_count, status;
-    bool done = false;
+    struct program_run frame;
     struct reverse *reverse = calloc(1, sizeof *reverse);
     if (!reverse) {
         log_error("out of memory");
         return error_exit_status(ERROR_MEMORY);
     }
-    int result = settings_parse(&producer_command_reverse, argc, argv, &reverse->options, &settings, &operands, &operand_count, &done,
-                                &error);
-    if (done)
-        goto finish;
+    int begun = program_begin(&frame, &producer_command_reverse, argc, argv, &reverse->options), result = begun;
     report_begin(&reverse->report, (enum log_format)reverse->options.common.log_format);
-    log_configure((enum log_level)reverse->options.common.log_level, (enum log_format)reverse->options.common.log_format);
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    if (result >= 0)
-        result = check_options(reverse, &error);
-    if (result >= 0)
-        result = find(reverse, &error);
-    if (result >= 0) {
+    if (begun > 0) {
+        program_catch_stop(true);
+        result = check_options(reverse, &frame.error);
+    }
+    if (begun > 0 && result >= 0)
+        result = find(reverse, &frame.error);
+    if (begun > 0 && result >= 0) {
         tell(reverse);
-        result = send_all(reverse, &error);
+        result = send_all(reverse, &frame.error);
         reverse->sender = sender_close(reverse->sender);
         summarise(reverse);
     }
     report_clear(&reverse->report);
-    if (result < 0)
-        report_note(&reverse->report, LOG_LEVEL_ERROR, "citytotals-producer: %s", error.text);
-finish:
-    status = result < 0 ? error_exit_status(error.code) : reverse->refused ? error_exit_status(ERROR_INPUT) : 0;
+    if (result >= 0 && reverse->refused)
+        result = -ERROR_INPUT; /* each was told of */
+    else if (result < 0)
+        report_note(&reverse->report, LOG_LEVEL_ERROR, "citytotals-producer: %s", frame.error.text);
     sender_close(reverse->sender);
     message_maker_free(reverse->maker);
     reversals_free(reverse->reversals, reverse->count);
     free(reverse->reversals);
-    settings_free(settings);
     free(reverse);
-    return status;
+    program_close(&frame);
+    return result < 0 ? error_exit_status((enum error_code)-result) : 0;
 }

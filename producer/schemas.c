@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/log.h"
+#include "base/program.h"
 #include "producer/settings.h"
 
 static int register_one(struct registry *registry, const struct schemas_options *options, enum record_type type,
@@ -74,31 +74,23 @@ static int do_all(const struct schemas_options *options, bool only_check, struct
     return result < 0 ? result : worst;
 }
 
+static int do_words(const struct schemas_options *options, char **words, int count, struct error *error)
+{
+    bool only_check = count == 1 && strcmp(words[0], "check") == 0;
+    if (count != 1 || (!only_check && strcmp(words[0], "register") != 0))
+        return error_set(error, ERROR_USAGE, "say what to do: `schemas register` or `schemas check`");
+    if (!options->registry.url)
+        return error_set(error, ERROR_USAGE, "--schema-registry is missing: the URL of the schema registry");
+    int result = do_all(options, only_check, error);
+    return result >= 0 && fflush(stdout) != 0 ? error_set(error, ERROR_IO, "write to standard output: %m") : result;
+}
+
 int producer_schemas(int argc, char **argv)
 {
     struct schemas_options options = {0};
-    struct settings *settings = NULL;
-    struct error error = {0};
-    char **operands = NULL;
-    int operand_count = 0;
-    bool done = false;
-    int result = settings_parse(&producer_command_schemas, argc, argv, &options, &settings, &operands, &operand_count,
-                                &done, &error);
-    if (result < 0 || done)
-        goto finish;
-    log_configure((enum log_level)options.common.log_level, (enum log_format)options.common.log_format);
-    bool only_check = operand_count == 1 && strcmp(operands[0], "check") == 0;
-    if (operand_count != 1 || (!only_check && strcmp(operands[0], "register") != 0))
-        result = error_set(&error, ERROR_USAGE, "say what to do: `schemas register` or `schemas check`");
-    else if (!options.registry.url)
-        result = error_set(&error, ERROR_USAGE, "--schema-registry is missing: the URL of the schema registry");
-    else
-        result = do_all(&options, only_check, &error);
-    if (result >= 0 && fflush(stdout) != 0)
-        result = error_set(&error, ERROR_IO, "write to standard output: %m");
-finish:
-    if (result < 0)
-        log_error("citytotals-producer: %s", error.text);
-    settings_free(settings);
-    return result < 0 ? error_exit_status(error.code) : 0;
+    struct program_run frame;
+    int result = program_begin(&frame, &producer_command_schemas, argc, argv, &options);
+    if (result > 0)
+        result = do_words(&options, frame.operands, frame.operand_count, &frame.error);
+    return program_end(&frame, result);
 }

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/buffer.h"
-#include "base/log.h"
+#include "base/program.h"
 #include "producer/credentials.h"
 #include "producer/settings.h"
 
@@ -32,21 +32,11 @@ static int make(const struct token_options *options, struct error *error)
 int producer_token(int argc, char **argv)
 {
     struct token_options options = {0};
-    struct settings *settings = NULL;
-    struct error error = {0};
-    char **operands = NULL;
-    int operand_count = 0;
-    bool done = false;
-    int result = settings_parse(&producer_command_token, argc, argv, &options, &settings, &operands, &operand_count, &done, &error);
-    if (result < 0 || done)
-        goto finish;
-    if (operand_count != 1 || strcmp(operands[0], "new") != 0)
-        result = error_set(&error, ERROR_USAGE, "say what to do: `token new`");
-    else
-        result = make(&options, &error);
-finish:
-    if (result < 0)
-        log_error("citytotals-producer: %s", error.text);
-    settings_free(settings);
-    return result < 0 ? error_exit_status(error.code) : 0;
+    struct program_run frame;
+    int result = program_begin(&frame, &producer_command_token, argc, argv, &options);
+    if (result > 0)
+        result = frame.operand_count == 1 && strcmp(frame.operands[0], "new") == 0
+                     ? make(&options, &frame.error)
+                     : error_set(&frame.error, ERROR_USAGE, "say what to do: `token new`");
+    return program_end(&frame, result);
 }
