@@ -56,6 +56,17 @@ static int block(const uint8_t **at, const uint8_t *end, struct list *list, bool
     return 1;
 }
 
+/* How much of an event such a record fills. */
+static size_t event_size(enum record_type reader)
+{
+    static const size_t sizes[] = {
+        [EVENT_HEADCOUNT_CHANGE] = offsetof(struct event, headcount.delta) + sizeof(int32_t),
+        [EVENT_UNIT_MERGER] = sizeof(struct event),
+        [EVENT_PAGE_VISIT] = sizeof(struct event),
+    };
+    return sizes[reader];
+}
+
 enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const uint8_t *data, size_t size,
                                         struct event *ret_event, struct unit_storage *storage,
                                         struct decode_failure *ret_failure)
@@ -70,8 +81,29 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
     char *place = (char *)ret_event; /* what the steps write into: the event, or a unit of a list */
     const char *what;
     int64_t value;
+    static const void *const usual[] = {
+        [OP_SKIP_VARINT] = &&again,
+        [OP_SKIP_INT] = &&again,
+        [OP_LONG] = &&at_long,
+        [OP_INT_AS_LONG] = &&again,
+        [OP_INT] = &&at_int,
+        [OP_ENUM] = &&at_enum,
+        [OP_SKIP_BYTES] = &&again,
+        [OP_TEXT] = &&at_text,
+        [OP_SKIP_FIXED] = &&again,
+        [OP_FIXED] = &&at_fixed,
+        [OP_BOOLEAN] = &&again,
+        [OP_SET] = &&at_set,
+        [OP_UNION] = &&at_union,
+        [OP_JUMP] = &&at_jump,
+        [OP_FAIL] = &&again,
+        [OP_LIST] = &&again,
+        [OP_NEXT] = &&again,
+        [OP_CALL] = &&again,
+        [OP_RETURN] = &&again,
+        [OP_END] = &&again};
 
-    memset(ret_event, 0, sizeof *ret_event);
+    memset(ret_event, 0, event_size(plan->reader)); /* of a size not known here, or the compiler clears it by a slow instruction */
     ret_event->type = (enum event_type)plan->reader;
 #define WRONG(text)  \
     do {             \
@@ -87,7 +119,10 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
 #define NUMBER                          \
     if (!varint(&at, end, &value))      \
     WRONG("a number is cut off or too long")
+/* The usual steps go on by a jump of their own, so that the processor foretells each from the one before. */
+#define NEXT goto *usual[(++step)->op]
     for (;; step++) {
+    again:
         switch ((enum op)step->op) {
         case OP_SKIP_VARINT:
             NUMBER;
@@ -100,22 +135,27 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
                 WRONG("int out of range");
             break;
         case OP_LONG:
+        at_long:
             NUMBER;
             memcpy(place + step->at, &value, sizeof value);
-            break;
+            NEXT;
         case OP_INT_AS_LONG:
-        case OP_INT: {
+            NUMBER;
+            if (value < INT32_MIN || value > INT32_MAX)
+                WRONG("int out of range");
+            memcpy(place + step->at, &value, sizeof value);
+            break;
+        case OP_INT:
+        at_int: {
             NUMBER;
             if (value < INT32_MIN || value > INT32_MAX)
                 WRONG("int out of range");
             int32_t small = (int32_t)value;
-            if (step->op == OP_INT)
-                memcpy(place + step->at, &small, sizeof small);
-            else
-                memcpy(place + step->at, &value, sizeof value);
-            break;
+            memcpy(place + step->at, &small, sizeof small);
+            NEXT;
         }
-        case OP_ENUM: {
+        case OP_ENUM:
+        at_enum: {
             NUMBER;
             if (value < 0 || value >= (int64_t)step->limit)
                 WRONG("enum index out of range");
@@ -123,44 +163,56 @@ enum dead_letter_reason decode_plan_run(const struct decode_plan *plan, const ui
             if (ours < 0)
                 NOT_OURS("an enum symbol that is not ours");
             memcpy(place + step->at, &ours, sizeof ours);
-            break;
+            NEXT;
         }
         case OP_SKIP_BYTES:
-        case OP_TEXT:
             NUMBER;
             if (value < 0 || value > end - at)
                 WRONG("a length beyond the end");
-            if (step->op == OP_TEXT) {
-                struct slice text = {(const char *)at, (size_t)value};
-                memcpy(place + step->at, &text, sizeof text);
-            }
             at += value;
             break;
+        case OP_TEXT:
+        at_text: {
+            NUMBER;
+            if (value < 0 || value > end - at)
+                WRONG("a length beyond the end");
+            struct slice text = {(const char *)at, (size_t)value};
+            memcpy(place + step->at, &text, sizeof text);
+            at += value;
+            NEXT;
+        }
         case OP_SKIP_FIXED:
-        case OP_FIXED:
             if ((int64_t)step->limit > end - at)
                 WRONG("cut off");
-            if (step->op == OP_FIXED)
-                memcpy(place + step->at, at, 16);
             at += step->limit;
             break;
+        case OP_FIXED:
+        at_fixed:
+            if ((int64_t)step->limit > end - at)
+                WRONG("cut off");
+            memcpy(place + step->at, at, 16);
+            at += step->limit;
+            NEXT;
         case OP_BOOLEAN:
             if (at == end || *at > 1)
                 WRONG("a boolean that is neither 0 nor 1");
             at++;
             break;
         case OP_SET:
+        at_set:
             *(bool *)(void *)(place + step->at) = true;
-            break;
+            NEXT;
         case OP_UNION:
+        at_union:
             NUMBER;
             if (value < 0 || value >= (int64_t)step->limit)
                 WRONG("union index out of range");
             step = &plan->steps[plan->numbers[step->target + (size_t)value]] - 1;
-            break;
+            NEXT;
         case OP_JUMP:
+        at_jump:
             step = &plan->steps[step->target] - 1;
-            break;
+            NEXT;
         case OP_FAIL:
             NOT_OURS("a union branch that our schema has no place for");
         case OP_LIST: {
@@ -235,4 +287,5 @@ wrong:
 #undef WRONG
 #undef NOT_OURS
 #undef NUMBER
+#undef NEXT
 }
