@@ -4,11 +4,14 @@ import uuid
 
 import pytest
 
+from tests.integration.test_gateway_trouble import standing_still
 from tests.lab import events as e
 from tests.lab.gateway import DESCRIPTION, Gateway, event, event_id, new_token, seen_answers
 from tests.lab.kafka import flushed
 from tests.lab.oracle import DAY
 from tests.lab.process import wait_until
+
+OF_THE_SAME_LANE = "phuong-29"  # as hong-bang
 
 
 @pytest.fixture
@@ -62,6 +65,11 @@ def test_pending_then_counted_then_a_duplicate(city, gateway):
     city.fold()
     id_ = str(uuid.UUID(bytes=e.event_id("unit-merger", "so-noi-vu", "hong-bang", "a")))
     assert outcome(gateway, id_, **merger) == {**counted, "event_id": id_, "type": "unit-merger"}
+    outcome(gateway, "z", 404)
+    sent(gateway, event("z"))
+    assert outcome(gateway, "z")["status"] == "pending"
+    city.fold()
+    assert outcome(gateway, "z")["status"] == "counted", "what was searched in vain is searched on"
 
 
 def test_a_conflict_and_a_record_that_breaks_a_rule(city, gateway):
@@ -136,6 +144,8 @@ def test_pages_of_refused_events(city, gateway):
     sent(gateway, *[event(f"e{i}", -4) for i in range(7)])
     sent(gateway, event("x", agency="kien-an"), token=gateway.wide)
     sent(gateway, event("x", -4, agency="kien-an"), token=gateway.wide)
+    sent(gateway, event("x", agency=OF_THE_SAME_LANE), token=gateway.wide)
+    sent(gateway, event("x", -4, agency=OF_THE_SAME_LANE), token=gateway.wide)
     city.given_value("headcount-change", b"poison", b"hong-bang")
     city.given_value("headcount-change", b"poison", b"Not an id")
     flushed(city.producer)
@@ -157,7 +167,8 @@ def test_pages_of_refused_events(city, gateway):
         before = {"before": page["next"]}
     assert got == everything["refused"]
     every = refused(gateway, token=gateway.wide)["refused"]
-    assert len(every) == 9 and {entry["agency"] for entry in every} == {"hong-bang", "kien-an"}
+    assert len(every) == 10 and {entry["agency"] for entry in every} == {"hong-bang", "kien-an", OF_THE_SAME_LANE}
+    assert len(city.redis.client.keys(city.key("refused:*"))) == 2, "two of the three share a stream"
     assert [entry for entry in every if entry["agency"] == "hong-bang"] == everything["refused"]
     assert len(refused(gateway, token=gateway.wide, agency="kien-an")["refused"]) == 1
 
@@ -196,6 +207,18 @@ def test_a_redis_user_who_may_only_read_is_enough(city):
     city.fold()
     assert (outcome(gateway, "a")["status"], outcome(gateway, "b")["status"]) == ("conflict", "duplicate")
     assert len(refused(gateway)["refused"]) == 1
+
+
+def test_while_kafka_does_not_answer_what_redis_has_is_told(city, kafka, gateway):
+    [first] = sent(gateway, event("a"))
+    city.fold()
+    with standing_still(kafka):
+        assert outcome(gateway, "a")["status"] == "counted"
+        assert outcome(gateway, "b", **{**first, "offset": 9})["status"] == "pending", "with its place Kafka is not needed"
+        assert refused(gateway)["refused"] == []
+        for _ in range(2):
+            assert "kafka" in outcome(gateway, "b", 503)["detail"] or "logs" in outcome(gateway, "b", 503)["detail"]
+    wait_until("Kafka is asked again", lambda: gateway.ask("GET", f"/v1/events/{event_id('b')}").status == 404, 60)
 
 
 def test_questions_count_for_a_tokens_rate(city):
