@@ -87,7 +87,7 @@ static void on_error(rd_kafka_t *kafka, int code, const char *reason, void *cont
     struct source *source = context;
     rd_kafka_resp_err_t err = (rd_kafka_resp_err_t)code;
     (void)kafka;
-    source->away = source->away || err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+    source->doubtful = source->doubtful || err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || err == RD_KAFKA_RESP_ERR__TRANSPORT;
     int64_t now = clock_monotonic_ms();
     if (err == source->last_error && now - source->last_error_at_ms < REPEATED_ERROR_MS)
         return;

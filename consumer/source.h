@@ -48,8 +48,7 @@ void source_assignment(struct source *source, const struct topic_partition **ret
 /* Read exactly these partitions from these offsets on. What had been read ahead is dropped. `count` 0 = nothing. */
 int source_assign(struct source *source, const struct topic_partition *parts, const int64_t *offsets, size_t count,
                   struct error *error);
-/* No broker has been reachable since source_is_away last asked one in vain, or the library said so; asks only then, and waits
- * a little for the answer. */
+/* A connection was lost and no broker answers; asks only then, and waits a little for the answer. */
 bool source_is_away(struct source *source);
 /* A sentence when the Kafka library can't go on (a fenced static member): ERROR_KAFKA of class fatal. 0 otherwise. */
 int source_fatal(const struct source *source, struct error *error);

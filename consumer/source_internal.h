@@ -33,7 +33,7 @@ struct source {
     size_t behind;
     struct waker *waker; /* NULL where the library needs none */
 
-    bool away; /* all brokers were down, and none has answered since */
+    bool doubtful; /* a connection was lost, and no broker has answered since */
     rd_kafka_resp_err_t last_error;
     int64_t last_error_at_ms;
     char fatal[512]; /* a sentence once the library can't go on */

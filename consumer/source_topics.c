@@ -151,11 +151,11 @@ int source_watermarks(struct source *source, uint8_t topic, int32_t partition, i
 bool source_is_away(struct source *source)
 {
     const struct rd_kafka_metadata *metadata = NULL;
-    if (source->away && rd_kafka_metadata(source->kafka, 0, NULL, &metadata, ASK_AWAY_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (source->doubtful && rd_kafka_metadata(source->kafka, 0, NULL, &metadata, ASK_AWAY_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_metadata_destroy(metadata);
-        source->away = false;
+        source->doubtful = false;
     }
-    return source->away;
+    return source->doubtful;
 }
 
 int64_t source_known_end(const struct source *source, uint8_t topic, int32_t partition)
@@ -171,7 +171,7 @@ void source_commit_offsets(struct source *source, const struct topic_partition *
                            size_t count)
 {
     /* What waits in the library for a coordinator would come to it with a membership that is over: a static member is fenced then. */
-    if (count == 0 || source->changed || source->away)
+    if (count == 0 || source->changed || source->doubtful)
         return;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++) {
