@@ -417,6 +417,22 @@ static void without_kafka_a_call_waits_no_longer_than_it_may(void **state)
     citytotals_event_free(event);
 }
 
+/* A program without a callback learns of it all the same, once. */
+static void a_flush_tells_of_what_was_not_acknowledged(void **state)
+{
+    (void)state;
+    struct citytotals_client *client = client_of(options_with("brokers", NOBODY, "ack-timeout", "1s", "source", "hong-bang", NULL));
+    struct citytotals_event *event = good_event();
+    EXPECT_OK(citytotals_submit(client, event, NULL, 0, NULL, &error));
+    assert_int_equal(citytotals_flush(client, 30000, &error), CITYTOTALS_KAFKA);
+    assert_true(citytotals_error_is_temporary(error));
+    EXPECT_ERROR(citytotals_error_code(error), CITYTOTALS_KAFKA, "1 events were not acknowledged: ");
+    assert_int_equal(citytotals_pending(client), 0);
+    EXPECT_OK(citytotals_flush(client, 0, &error));
+    citytotals_event_free(event);
+    EXPECT_OK(citytotals_close(client, 0, &error));
+}
+
 static void *check_many(void *context)
 {
     struct citytotals_event *event = make_event();
@@ -465,6 +481,7 @@ int main(void)
         cmocka_unit_test(misuse_is_an_error_not_a_crash),
         cmocka_unit_test(codes_and_the_version_have_their_texts),
         cmocka_unit_test(without_kafka_a_call_waits_no_longer_than_it_may),
+        cmocka_unit_test(a_flush_tells_of_what_was_not_acknowledged),
         cmocka_unit_test(more_threads_than_checkers_get_their_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
