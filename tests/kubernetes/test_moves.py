@@ -114,13 +114,9 @@ def test_a_consumer_killed_for_memory_loses_nothing(deployed, kubectl):
 
 
 def test_old_and_new_stand_side_by_side(deployed):
-    """An upgrade, with both versions folding for a while, and all of it back again."""
+    """The way back to an older version, and its upgrade, with both folding for a while."""
     old, new = os.environ.get("CITYTOTALS_OLD_IMAGE_NAME", "localhost/citytotals:old"), deployed.image_of(deployed.consumer)
-    with deployed.traffic() as traffic:
-        deployed.set_image(old, deployed.consumer, *ALL)
-        traffic.wait_for_batches(5)
-    deployed.expect_exact()
-    for before, after in ((old, new), (new, old), (old, new)):
+    for before, after in ((new, old), (old, new)):
         with deployed.traffic() as traffic:
             deployed.update_from(1)
             deployed.set_image(after, deployed.consumer, *ALL)
