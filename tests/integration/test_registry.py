@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.test_send import as_json, written
 from tests.lab import events as e
+from tests.lab.certificates import make_pair
 from tests.lab.oracle import log_of
 from tests.lab.process import BUILD, wait_until
 from tests.lab.registry import FakeRegistry, Registry
@@ -143,6 +144,23 @@ def test_send_takes_credentials_from_files_and_never_shows_them(city, fake):
     done = city.send(file_of(city, "4"), "--schema-registry", fake.url.replace("://", "://citizen:p%40ss@"), status=1)
     assert "credentials" in done.stderr and "p@ss" not in done.stderr and "p%40ss" not in done.stderr
     assert len(values(city)) == 3
+
+
+def test_a_registry_over_tls_is_trusted_by_its_certificate_only(city):
+    """The producer frames and the consumer resolves over TLS; a certificate that nobody named is refused by both."""
+    fake = FakeRegistry(pair=make_pair(city.directory, "registry"))
+    stranger, _ = make_pair(city.directory, "stranger")
+    try:
+        for flags in ([], ["--schema-registry-ca", stranger]):
+            done = city.send(file_of(city, "1"), "--schema-registry", fake.url, *flags, status=1)
+            assert "its certificate is not trusted" in done.stderr and "--schema-registry-ca" in done.stderr
+        assert fake.requests == 0 and values(city) == []
+        flags = ["--schema-registry", fake.url, "--schema-registry-ca", city.directory / "registry.crt"]
+        city.send(file_of(city, "1", "2"), *flags)
+        city.fold(*flags)
+        assert city.total("events") == "2" and not city.total("dead_letters")
+    finally:
+        fake.stop()
 
 
 # --- the consumer ---

@@ -2,6 +2,7 @@
 import http.server
 import json
 import os
+import ssl
 import threading
 import urllib.error
 import urllib.request
@@ -72,9 +73,10 @@ class Registry:
 
 
 class FakeRegistry:
-    """Answers as told: `schemas` by id, `answer(status, body)` for everything, or `hangs`. Counts what is asked for by id."""
+    """Answers as told: `schemas` by id, `answer(status, body)` for everything, or `hangs`. Counts what is asked for by id.
+    Over TLS where it is given a `pair` of certificate and key."""
 
-    def __init__(self, port=0, **state):
+    def __init__(self, port=0, pair=None, **state):
         self.schemas, self.ids, self.fixed, self.hangs, self.credentials = {}, {}, None, False, None
         self.asked, self.requests, self.over = [], 0, threading.Event()
         self.__dict__.update(state)
@@ -93,6 +95,11 @@ class FakeRegistry:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
+        self.scheme = "https" if pair else "http"
+        if pair:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*pair)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
 
@@ -102,7 +109,7 @@ class FakeRegistry:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def state(self):
         return {name: getattr(self, name) for name in ("schemas", "ids", "asked")}
