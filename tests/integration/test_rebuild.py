@@ -6,25 +6,12 @@ import threading
 import redis as redis_module
 
 from tests.lab import events as e
-from tests.lab.kafka import flushed
 from tests.lab.oracle import DAY, letters_in_topic
 from tests.lab.process import wait_until
-from tests.lab.repair import consumer_tool, digest, rebuild, verify
-from tests.lab.traffic import Mix
+from tests.lab.repair import consumer_tool, digest, left_over, rebuild, verify
+from tests.lab.traffic import given_records
 
 KILLS = int(os.environ.get("CITYTOTALS_REBUILD_KILLS", "10"))
-
-
-def given_records(city, seed, count, **mix):
-    made = Mix(random.Random(seed), **mix)
-    for _ in range(count):
-        type_, value, key = made.record()
-        city.given_value(type_, value, key)
-    flushed(city.producer)
-
-
-def left_over(city):
-    return list(city.redis.client.scan_iter(match=city.key("rebuild:*")))
 
 
 def test_a_rebuilt_state_is_the_same(city, seed):

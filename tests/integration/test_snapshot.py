@@ -7,23 +7,10 @@ import redis as redis_module
 
 from tests.lab import events as e
 from tests.lab import snapshot as file
-from tests.lab.kafka import flushed
 from tests.lab.process import wait_until
-from tests.lab.repair import consumer_tool, digest, rebuild, verify
+from tests.lab.repair import consumer_tool, digest, left_over, rebuild, verify
 from tests.lab.snapshot import snapshot
-from tests.lab.traffic import Mix
-
-
-def given_records(city, seed, count, **mix):
-    made = Mix(random.Random(seed), **mix)
-    for _ in range(count):
-        type_, value, key = made.record()
-        city.given_value(type_, value, key)
-    flushed(city.producer)
-
-
-def left_over(city):
-    return list(city.redis.client.scan_iter(match=city.key("rebuild:*")))
+from tests.lab.traffic import given_records
 
 
 def streams_of(city):

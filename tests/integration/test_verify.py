@@ -11,7 +11,7 @@ from tests.lab.kafka import flushed
 from tests.lab.oracle import DAY
 from tests.lab.process import BUILD
 from tests.lab.repair import digest, rebuild, verify
-from tests.lab.traffic import Mix
+from tests.lab.traffic import given_records
 
 CORRUPTIONS = int(os.environ.get("CITYTOTALS_CORRUPTIONS", "40"))
 HEALED = int(os.environ.get("CITYTOTALS_HEALED", "21"))  # of them by a rebuild; by hand it goes faster
@@ -20,10 +20,7 @@ COUNTERS = ("headcount:baseline", "headcount:current", "headcount:by-day", "unit
 
 
 def given_a_busy_day(city, seed, records=400):
-    mix = Mix(random.Random(seed))
-    for _ in range(records):
-        type_, value, key = mix.record()
-        city.given_value(type_, value, key)
+    given_records(city, seed, records)
     original = e.headcount("to-be-reversed", "agency-1", 7)
     city.given_events(original, e.reversal(original), e.visit("somebody"),
                       e.headcount("twice", "agency-2", 5), e.headcount("twice", "agency-2", 6),

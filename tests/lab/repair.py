@@ -34,6 +34,11 @@ def dead_letters(city, *arguments, status=0):
     return done.stdout, done.stderr
 
 
+def left_over(city):
+    """Keys of a rebuild or load that is not over."""
+    return list(city.redis.client.scan_iter(match=city.key("rebuild:*")))
+
+
 def digest(city):
     """Everything in Redis that is a function of the log (docs/redis-keys.md), comparable."""
     import redis as redis_module

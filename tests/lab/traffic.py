@@ -17,6 +17,15 @@ def seed_of_run():
     return seed
 
 
+def given_records(city, seed, count, **mix):
+    """`count` records of a mix are in the city's topics."""
+    made = Mix(random.Random(seed), **mix)
+    for _ in range(count):
+        type_, value, key = made.record()
+        city.given_value(type_, value, key)
+    flushed(city.producer)
+
+
 class Mix:
     """Makes one record after another: (type, value, key)."""
 
