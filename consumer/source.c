@@ -101,13 +101,14 @@ static int make_conf(const struct common_options *common, const char *city, rd_k
 {
     char group[TOPIC_NAME_SIZE];
     snprintf(group, sizeof group, "citytotals.%s", city);
-    char partition_most[16], fetch_most[16];
+    char queue_low[16], partition_most[16], fetch_most[16];
+    snprintf(queue_low, sizeof queue_low, "%d", QUEUE_LOW);
     snprintf(partition_most, sizeof partition_most, "%d", FETCH_MOST / 2);
     snprintf(fetch_most, sizeof fetch_most, "%d", FETCH_MOST);
     const struct kafka_property defaults[] = {
         {"group.id", group},
         {"client.id", "citytotals-consumer"},
-        {"queued.min.messages", "40000"},
+        {"queued.min.messages", queue_low},
         {"queued.max.messages.kbytes", "65536"},
         {"fetch.wait.max.ms", "100"}, /* a broker answers in order, and closing waits as long */
         {"fetch.message.max.bytes", partition_most},

@@ -10,7 +10,7 @@
 enum {
     TOPIC_NAME_SIZE = 128,
     SOURCE_PARTITIONS_MOST = 4096, /* of one topic; ends of partitions past it are not watched */
-    QUEUE_LOW = 40000,             /* records; as queued.min.messages */
+    QUEUE_LOW = 40000,             /* records: below it the library reads on, and is woken to do so */
 };
 
 struct waker;
