@@ -186,8 +186,6 @@ static bool decode_one(struct fold *fold, struct batch *batch, struct item *item
     item->lane = agency->lane;
     item->identity = identity_of(event.event_id, &agency->salts[event.type]);
     item->digest = event_meaning_digest(&event);
-    batch->first_event = batch->first_event < (size_t)(item - batch->items) ? batch->first_event : (size_t)(item - batch->items);
-    batch->lane_events[item->lane]++;
     item->effective_date = event.effective_date;
     item->pilot = 0;
     item->reverses = event.has_reverses;
@@ -243,6 +241,10 @@ void fold_decode(struct fold *fold, struct partitions *partitions, struct batch 
                 batch->gaps += record->offset - before;
             else
                 partition->read_position = before;
+            if (item->kind == ITEM_EVENT) {
+                batch->first_event = batch->first_event < i ? batch->first_event : i;
+                batch->lane_events[item->lane]++;
+            }
         }
     }
     fold->out_of_memory = fold->out_of_memory || buffer_failed(&batch->details);
@@ -290,8 +292,9 @@ static enum item_seen item_seen_of(enum seen seen)
 static bool reserve(struct fold *fold, const struct batch *batch)
 {
     struct error error = {0};
-    memcpy(fold->lane_events, batch->lane_events, sizeof fold->lane_events);
-    if (!window_has_all_events(batch)) {
+    if (window_has_all_events(batch)) {
+        memcpy(fold->lane_events, batch->lane_events, sizeof fold->lane_events);
+    } else {
         memset(fold->lane_events, 0, sizeof fold->lane_events);
         for (size_t i = batch->low; i < batch->high; i++)
             if (batch->items[i].kind == ITEM_EVENT)

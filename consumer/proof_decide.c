@@ -202,16 +202,21 @@ int proof_decide(struct proof *proof, struct error *error)
     return result;
 }
 
+int proof_sum(struct proof *proof, struct batch *batch, struct fold_counts *ret_counts, const struct cell **ret_cells,
+              size_t *ret_count, struct error *error)
+{
+    batch->low = 0;
+    batch->high = batch->count;
+    int result = fold_sum(proof->fold, batch, ret_counts, error);
+    return result < 0 ? result : fold_cells(proof->fold, ret_cells, ret_count, error);
+}
+
 int proof_add(struct proof *proof, struct batch *batch, struct error *error)
 {
     struct fold_counts counts;
     const struct cell *cells;
     size_t count;
-    batch->low = 0;
-    batch->high = batch->count;
-    int result = fold_sum(proof->fold, batch, &counts, error);
-    if (result >= 0)
-        result = fold_cells(proof->fold, &cells, &count, error);
+    int result = proof_sum(proof, batch, &counts, &cells, &count, error);
     for (size_t i = 0; result >= 0 && i < count; i++)
         if (!cells_add(proof->cells, cells[i].hash, slice_of(cells[i].field), cells[i].amount))
             result = error_set(error, ERROR_MEMORY, "out of memory for the totals");

@@ -87,7 +87,10 @@ struct proof {
 int proof_decide(struct proof *proof, struct error *error);
 /* The lanes' winners against the candidates; the events that were counted but are in no lane, and the other way round. */
 int proof_settle(struct proof *proof, bool whole, struct error *error);
-/* Add what the fold has summed of these items. */
+/* Sum these items by the fold: what they add to each hash, valid until the next call. */
+int proof_sum(struct proof *proof, struct batch *batch, struct fold_counts *ret_counts, const struct cell **ret_cells,
+              size_t *ret_count, struct error *error);
+/* Add what the fold sums of these items to the proof's totals. */
 int proof_add(struct proof *proof, struct batch *batch, struct error *error);
 /* Reversals against their originals. */
 void proof_reversals(struct proof *proof, bool whole);

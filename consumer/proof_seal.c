@@ -37,11 +37,7 @@ int proof_seal_add(struct proof *proof, struct error *error)
         else
             batch->items[i].kind = ITEM_NOTHING;
     }
-    batch->low = 0;
-    batch->high = batch->count;
-    int result = fold_sum(proof->fold, batch, &counts, error);
-    if (result >= 0)
-        result = fold_cells(proof->fold, &cells, &count, error);
+    int result = proof_sum(proof, batch, &counts, &cells, &count, error);
     for (size_t i = 0; result >= 0 && i < count; i++)
         if ((cells[i].hash == CELLS_HEADCOUNT_BY_DAY || cells[i].hash == CELLS_UNITS_BY_DAY || cells[i].hash == CELLS_PILOTS_BY_DAY) &&
             !cells_add(proof->sealed, cells[i].hash, slice_of(cells[i].field), cells[i].amount))
