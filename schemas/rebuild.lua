@@ -45,6 +45,31 @@ local function readable(key)
   return found
 end
 
+-- The generation's keys become the live ones, and of the live ones none is left that it does not have; of days' visitors
+-- only from `first_day` on. Nothing here can fail.
+local function take_place(p, g, first_day)
+  for _, day in ipairs(visitor_days(p)) do
+    if day >= first_day then redis.call('UNLINK', p .. 'visitors:' .. day) end
+  end
+  for _, day in ipairs(visitor_days(g)) do
+    local key = g .. 'visitors:' .. day
+    if redis.call('EXISTS', key) > 0 then
+      if day >= first_day then
+        redis.call('RENAME', key, p .. 'visitors:' .. day)
+      else
+        redis.call('UNLINK', key)
+      end
+    end
+  end
+  for _, suffix in ipairs(all_suffixes()) do
+    if redis.call('EXISTS', g .. suffix) > 0 then
+      redis.call('RENAME', g .. suffix, p .. suffix)
+    else
+      redis.call('UNLINK', p .. suffix)
+    end
+  end
+end
+
 -- swap: ARGV generation, its epoch, the new epoch, first day whose visits the log still had ('' = all), then for each
 -- partition its field of `offsets` and the end of its log. Puts the generation in the place of the live one, all at once.
 -- What only the live one knows goes with it: the visits of earlier days, gaps and clusters that were accepted, and where
@@ -146,26 +171,7 @@ local function swap(keys, args)
   if #letter_writes > 0 then call_in_parts('HSET', g .. 'dead-letters', letter_writes) end
   if #day_deletes > 0 then call_in_parts('HDEL', g .. 'visits:by-day', day_deletes) end
   if #day_writes > 0 then call_in_parts('HSET', g .. 'visits:by-day', day_writes) end
-  for _, day in ipairs(visitor_days(p)) do
-    if day >= first_day then redis.call('UNLINK', p .. 'visitors:' .. day) end
-  end
-  for _, day in ipairs(visitor_days(g)) do
-    local key = g .. 'visitors:' .. day
-    if redis.call('EXISTS', key) > 0 then
-      if day >= first_day then
-        redis.call('RENAME', key, p .. 'visitors:' .. day)
-      else
-        redis.call('UNLINK', key)
-      end
-    end
-  end
-  for _, suffix in ipairs(all_suffixes()) do
-    if redis.call('EXISTS', g .. suffix) > 0 then
-      redis.call('RENAME', g .. suffix, p .. suffix)
-    else
-      redis.call('UNLINK', p .. suffix)
-    end
-  end
+  take_place(p, g, first_day)
   return { 'OK', text(version) }
 end
 
@@ -214,14 +220,7 @@ local function place(keys, args)
   redis.call('HSET', g .. 'meta', 'epoch', args[3], 'loaded', redis.call('TIME')[1] .. ' version ' .. text(loaded))
   redis.call('HDEL', g .. 'meta', 'built_by')
   if redis.call('EXISTS', g .. 'totals') > 0 then redis.call('HSET', g .. 'totals', 'version', text(version)) end
-  for _, day in ipairs(visitor_days(p)) do redis.call('UNLINK', p .. 'visitors:' .. day) end
-  for _, day in ipairs(visitor_days(g)) do
-    if redis.call('EXISTS', g .. 'visitors:' .. day) > 0 then redis.call('RENAME', g .. 'visitors:' .. day, p .. 'visitors:' .. day) end
-  end
-  for _, suffix in ipairs(all_suffixes()) do
-    redis.call('UNLINK', p .. suffix)
-    if redis.call('EXISTS', g .. suffix) > 0 then redis.call('RENAME', g .. suffix, p .. suffix) end
-  end
+  take_place(p, g, '')
   for _, suffix in ipairs(BESIDE) do
     for field, value in pairs(readable(g .. suffix)) do redis.call('HSETNX', p .. suffix, field, value) end
     redis.call('UNLINK', g .. suffix)
