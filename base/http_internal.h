@@ -70,6 +70,14 @@ bool http_stream_begin(struct http_request_inner *inner, struct http_response *r
 
 /* http.c: gives up a request of which the library will tell nothing more. */
 void http_request_abandon(struct http_request_inner *inner);
+/* What MHD calls: the target is there (the request begins), head and body come, it is over. */
+void *http_on_target(void *context, const char *target, struct MHD_Connection *connection);
+enum MHD_Result http_on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+                                const char *version, const char *data, size_t *size, void **request);
+void http_on_completed(void *context, struct MHD_Connection *connection, void **request, enum MHD_RequestTerminationCode code);
+/* Answers the deferred requests that nobody answered; true when none is left, also none that is being answered now. */
+struct http_server;
+bool http_give_up_deferred(struct http_server *server);
 
 /* http_connection.c: who is connected, and since when a request is owed. */
 struct http_connection {
@@ -94,7 +102,7 @@ void http_connections_stop(struct http_connections *connections);
 void http_connection_notice(void *context, struct MHD_Connection *connection, void **socket_context,
                             enum MHD_ConnectionNotificationCode code);
 
-/* http.c */
+/* http_server.c */
 struct http_server {
     struct http_options options;
     struct MHD_Daemon *daemon;
