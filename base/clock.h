@@ -2,6 +2,9 @@
 #ifndef CITYTOTALS_BASE_CLOCK_H
 #define CITYTOTALS_BASE_CLOCK_H
 
+#include <pthread.h>
+#include <time.h>
+
 #include "base/slice.h"
 
 #define MILLISECONDS_PER_DAY INT64_C(86400000)
@@ -11,6 +14,11 @@
 int64_t clock_wall_ms(void);      /* milliseconds since 1970-01-01T00:00Z */
 int64_t clock_monotonic_ms(void); /* for durations and deadlines */
 int64_t clock_monotonic_ns(void);
+
+/* Waits with a time limit that a change of the wall clock does not move: a condition of the monotonic clock, and the moment
+ * `ms` from now for pthread_cond_timedwait on it. */
+void clock_condition_init(pthread_cond_t *condition);
+struct timespec clock_deadline(int64_t ms);
 
 /* Days since 1970-01-01 of a proleptic Gregorian date; months 1..12, days 1..31, no check. */
 int32_t date_from_civil(int year, int month, int day);

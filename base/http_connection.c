@@ -16,11 +16,7 @@ static void *watch(void *context)
     struct http_connections *connections = context;
     pthread_mutex_lock(&connections->lock);
     while (!connections->stopping) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += LOOK_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
+        struct timespec until = clock_deadline(LOOK_MS);
         pthread_cond_timedwait(&connections->changed, &connections->lock, &until);
         int64_t now = clock_monotonic_ms();
         /* A shut socket is closed by its own thread, which takes it off this list before: no other has its number yet. */
@@ -35,7 +31,7 @@ static void *watch(void *context)
 int http_connections_start(struct http_connections *connections, int64_t request_ms, struct error *error)
 {
     pthread_mutex_init(&connections->lock, NULL);
-    pthread_cond_init(&connections->changed, NULL);
+    clock_condition_init(&connections->changed);
     connections->request_ms = request_ms;
     connections->started = pthread_create(&connections->thread, NULL, watch, connections) == 0;
     return connections->started ? 0 : error_set(error, ERROR_IO, "start the thread that watches connections");

@@ -31,12 +31,8 @@ int resolver_start(const struct resolver_options *options, struct resolver **ret
         return result;
     }
     pthread_mutex_init(&resolver->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&resolver->wanted, &attributes);
-    pthread_cond_init(&resolver->answered, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&resolver->wanted);
+    clock_condition_init(&resolver->answered);
     if (pthread_create(&resolver->thread, NULL, resolver_ask_thread, resolver) != 0) {
         error_set(error, ERROR_LIMIT, "no thread for the schema registry");
         resolver->no_thread = true;
@@ -70,14 +66,7 @@ struct resolver *resolver_stop(struct resolver *resolver)
 
 void resolver_wait(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = clock_deadline(ms);
     pthread_cond_timedwait(condition, lock, &until);
 }
 

@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "consumer/source_internal.h"
 
-enum { WAKE_AGAIN_NS = 4000000, REQUEST_TIMEOUT_MS = 1000, PAUSE_ON_FAILURE_NS = 100000000 };
+enum { WAKE_AGAIN_MS = 4, REQUEST_TIMEOUT_MS = 1000, PAUSE_ON_FAILURE_NS = 100000000 };
 
 struct waker {
     struct source *source;
@@ -28,11 +29,7 @@ static void wait_for_work(struct waker *waker)
 {
     while (!waker->stop && (!waker->busy || !waker->watched))
         pthread_cond_wait(&waker->changed, &waker->lock);
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += WAKE_AGAIN_NS;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    struct timespec until = clock_deadline(WAKE_AGAIN_MS);
     while (!waker->stop && !waker->low && pthread_cond_timedwait(&waker->changed, &waker->lock, &until) == 0)
         ;
     waker->low = false;
@@ -137,11 +134,7 @@ int waker_start(struct source *source, struct waker **ret_waker, struct error *e
         return error_set(error, ERROR_MEMORY, "out of memory");
     waker->source = source;
     pthread_mutex_init(&waker->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&waker->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_condition_init(&waker->changed);
     int failed = pthread_create(&waker->thread, NULL, waker_run, waker);
     if (failed) {
         pthread_cond_destroy(&waker->changed);

@@ -18,19 +18,6 @@ enum {
     PAUSE_MS = 50,  /* between two */
 };
 
-struct timespec deadline_in(int timeout_ms)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    time.tv_sec += timeout_ms / 1000;
-    time.tv_nsec += timeout_ms % 1000 * 1000000L;
-    if (time.tv_nsec >= 1000000000L) {
-        time.tv_sec++;
-        time.tv_nsec -= 1000000000L;
-    }
-    return time;
-}
-
 bool on_callback_thread(const struct citytotals_client *client)
 {
     return client->polling && pthread_equal(pthread_self(), client->poller);
@@ -182,11 +169,7 @@ int citytotals_open(struct citytotals_options *options, struct citytotals_client
     }
     client->options = options;
     client->tickets.previous = client->tickets.next = &client->tickets;
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&client->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&client->changed);
     pthread_mutex_init(&client->lock, NULL);
     if (!options->values.check_only && open_kafka(client, &error) < 0) {
         free_client(client);
@@ -244,7 +227,7 @@ size_t citytotals_pending(struct citytotals_client *client)
 static int flush(struct citytotals_client *client, int timeout_ms, struct citytotals_error **ret_error)
 {
     int expired = 0, result = CITYTOTALS_OK;
-    struct timespec deadline = deadline_in(timeout_ms);
+    struct timespec deadline = clock_deadline(timeout_ms);
     client->flushing++;
     pthread_mutex_lock(&client->lock);
     while (client->pending > 0 && !expired)

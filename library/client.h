@@ -58,7 +58,6 @@ struct given {
 /* client.c */
 int refuse_time(int timeout_ms, struct citytotals_error **ret_error);
 bool on_callback_thread(const struct citytotals_client *client);
-struct timespec deadline_in(int timeout_ms);
 
 /* check.c. Nobody keeps a checker while it waits for anything but the processor. NULL: out of memory. */
 struct checker *checker_take(struct citytotals_client *client);

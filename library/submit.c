@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "library/client.h"
 #include "schemas/identity.h"
 
@@ -128,7 +129,7 @@ static int submit(struct citytotals_client *client, const struct given *given, v
         return fail(ret_error, CITYTOTALS_MISUSE, client->sender ? "the client is being closed" : "the client only checks (check-only)");
     bool waits = timeout_ms > 0 && !on_callback_thread(client); /* that thread makes the room */
     if (waits)
-        deadline = deadline_in(timeout_ms);
+        deadline = clock_deadline(timeout_ms);
     struct ticket *ticket = calloc(1, sizeof *ticket);
     struct checker *checker = ticket ? checker_take(client) : NULL;
     if (!checker) {

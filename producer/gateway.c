@@ -257,7 +257,7 @@ int producer_gateway(int argc, char **argv)
     pthread_mutex_init(&gateway->workers_lock, NULL);
     pthread_mutex_init(&gateway->visits_lock, NULL);
     pthread_mutex_init(&gateway->posts_lock, NULL);
-    pthread_cond_init(&gateway->posts_changed, NULL);
+    clock_condition_init(&gateway->posts_changed);
     int result = settings_parse(&producer_command_gateway, argc, argv, &gateway->options, &settings, &operands, &operand_count, &done,
                                 &error);
     if (result < 0 || done)

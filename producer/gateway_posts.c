@@ -167,11 +167,7 @@ static struct post *take_unsent(struct gateway *gateway, bool idle, struct post 
 {
     pthread_mutex_lock(&gateway->posts_lock);
     if (!gateway->first_unsent && idle) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += IDLE_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
+        struct timespec until = clock_deadline(IDLE_MS);
         gateway->poller_idle = true;
         pthread_cond_timedwait(&gateway->posts_changed, &gateway->posts_lock, &until);
         gateway->poller_idle = false;

@@ -1,7 +1,7 @@
 /* Asks Kafka from time to time how much waits, beside the server that must not wait for it. */
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/redis.h"
 #include "query/serve_state.h"
@@ -45,7 +45,6 @@ static void *run(void *context)
     pthread_mutex_lock(&watch->lock);
     while (!watch->ending) {
         struct error error = {0};
-        struct timespec until;
         int64_t lag = -1;
         pthread_mutex_unlock(&watch->lock);
         bool failed = ask(watch, &lag, &error) < 0;
@@ -57,8 +56,7 @@ static void *run(void *context)
                 log_info("the lag is known again");
         }
         watch->failed = failed;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += PAUSE_MS / 1000;
+        struct timespec until = clock_deadline(PAUSE_MS);
         pthread_mutex_lock(&watch->lock);
         if (!watch->ending)
             pthread_cond_timedwait(&watch->ended, &watch->lock, &until);
@@ -79,7 +77,7 @@ int lag_watch_start(struct serve *serve, struct lag_watch **ret_watch, struct er
         return result;
     }
     pthread_mutex_init(&watch->lock, NULL);
-    pthread_cond_init(&watch->ended, NULL);
+    clock_condition_init(&watch->ended);
     if (pthread_create(&watch->thread, NULL, run, watch) != 0) {
         lag_close(watch->lag);
         free(watch);

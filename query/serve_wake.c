@@ -1,9 +1,9 @@
 /* Hears of new changes at once: a connection that blocks on the changes stream, so that the server need not wait for its next
  * look at Redis. What it misses, the next look finds. */
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/redis.h"
 #include "query/serve_state.h"
 
@@ -43,7 +43,6 @@ static void *run(void *context)
     pthread_mutex_lock(&watch->lock);
     while (!watch->ending) {
         struct redis *redis = NULL;
-        struct timespec until;
         pthread_mutex_unlock(&watch->lock);
         if (redis_connect(&(struct redis_options){.url = watch->serve->options.common.redis,
                                                   .route_key = key,
@@ -52,8 +51,7 @@ static void *run(void *context)
                           &redis, NULL) >= 0)
             listen_to(watch, redis);
         redis_free(redis);
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += PAUSE_MS / 1000;
+        struct timespec until = clock_deadline(PAUSE_MS);
         pthread_mutex_lock(&watch->lock);
         if (!watch->ending)
             pthread_cond_timedwait(&watch->ended, &watch->lock, &until);
@@ -69,7 +67,7 @@ int wake_watch_start(struct serve *serve, int pipe, struct wake_watch **ret_watc
         return error_set(error, ERROR_MEMORY, "out of memory");
     *watch = (struct wake_watch){.serve = serve, .pipe = pipe};
     pthread_mutex_init(&watch->lock, NULL);
-    pthread_cond_init(&watch->ended, NULL);
+    clock_condition_init(&watch->ended);
     if (pthread_create(&watch->thread, NULL, run, watch) != 0) {
         free(watch);
         return error_set(error, ERROR_IO, "start the thread that hears of changes");
