@@ -37,7 +37,7 @@ def main():
     try:
         kafka.start()
         kafka.create_city("bench", 4)
-        gateway = Gateway(Bench(kafka, directory), *options.flags)
+        gateway = Gateway(Bench(kafka, directory), *options.flags, redis_url="redis://127.0.0.1:1")
         for number in range(options.runs):
             wall, cpu, _, _, _ = run([str(BUILD / "tests/bench/bench-fill"), kafka.bootstrap, "bench", str(options.events)])
             bare = options.events / wall
