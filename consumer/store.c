@@ -7,11 +7,11 @@
 #include <stdlib.h>
 
 #include "consumer/store_connect.h"
-#include "schemas/layout.h"
+#include "schemas/seen_lane.h"
 
 enum {
     COMMAND_TIMEOUT_MS = 10000, /* of anything but a commit, whose reply is polled for */
-    LANE_CHUNK = 4 * 1024 * 1024 / SEEN_RECORD_SIZE * SEEN_RECORD_SIZE,
+    LANE_PIECE = 4 * 1024 * 1024 / SEEN_RECORD_SIZE, /* records */
 };
 
 struct store {
@@ -178,54 +178,41 @@ int store_skip(struct store *store, const struct partition *partition, int64_t t
     return result;
 }
 
-static const char *lane_key(const struct store *store, uint32_t lane, char key[REDIS_KEY_SIZE])
-{
-    char suffix[32];
-    snprintf(suffix, sizeof suffix, "%sseen:%" PRIu32, store->generation, lane);
-    return redis_key(key, store->city, suffix);
-}
-
 int store_lane_length(struct store *store, uint32_t lane, int64_t *ret_records, struct error *error)
 {
     char key[REDIS_KEY_SIZE];
-    redisReply *reply = NULL;
-    int result = redis_callf(store->redis, &reply, error, "STRLEN %s", lane_key(store, lane, key));
-    if (result < 0)
-        return error_wrap(error, "read the length of lane %s", key);
-    if (reply->type == REDIS_REPLY_INTEGER)
-        *ret_records = reply->integer / SEEN_RECORD_SIZE;
-    else
-        result = unexpected(error, "read the length of a lane");
-    freeReplyObject(reply);
-    return result;
+    return seen_lane_length(store->redis, seen_lane_key(key, store->city, store->generation, lane), ret_records, error);
+}
+
+struct loading {
+    struct lanes *lanes;
+    uint32_t lane;
+};
+
+static int append(void *context, const uint8_t *records, size_t count, int64_t index, struct error *error)
+{
+    (void)index;
+    const struct loading *loading = context;
+    return lane_append(loading->lanes, loading->lane, records, count, error);
 }
 
 int store_load_lane(struct store *store, struct lanes *lanes, uint32_t lane, struct error *error)
 {
     char key[REDIS_KEY_SIZE];
-    lane_key(store, lane, key);
     if (!lane_is_loaded(lanes, lane) && lane_length(lanes, lane) == 0)
         lane_begin(lanes, lane);
-    for (;;) {
-        int64_t from = lane_length(lanes, lane) * SEEN_RECORD_SIZE;
-        redisReply *reply = NULL;
-        int result = redis_callf(store->redis, &reply, error, "GETRANGE %s %lld %lld", key, (long long)from,
-                                 (long long)(from + LANE_CHUNK - 1));
-        if (result < 0)
-            return error_wrap(error, "read lane %s", key);
-        struct slice chunk = reply_text(reply);
-        if (!chunk.data || chunk.size % SEEN_RECORD_SIZE != 0)
-            result = error_set(error, ERROR_HALTED, "key %s: its length is not a multiple of %d bytes", key, SEEN_RECORD_SIZE);
-        else
-            result = lane_append(lanes, lane, (const uint8_t *)chunk.data, chunk.size / SEEN_RECORD_SIZE, error);
-        size_t size = chunk.size;
-        freeReplyObject(reply);
-        if (result < 0)
-            return result;
-        if (size < LANE_CHUNK)
-            break;
-    }
-    lane_loaded(lanes, lane);
+    const struct seen_range rest = {.from = lane_length(lanes, lane), .to = SEEN_LANE_END, .piece = LANE_PIECE};
+    int result = seen_lane_read(store->redis, seen_lane_key(key, store->city, store->generation, lane), rest, append,
+                                &(struct loading){lanes, lane}, NULL, error);
+    if (result >= 0)
+        lane_loaded(lanes, lane);
+    return result;
+}
+
+static int take_record(void *context, const uint8_t *records, size_t count, int64_t index, struct error *error)
+{
+    (void)count, (void)index, (void)error;
+    memcpy(context, records, SEEN_RECORD_SIZE);
     return 0;
 }
 
@@ -233,19 +220,9 @@ int store_read_record(struct store *store, uint32_t lane, uint32_t index, uint8_
                       struct error *error)
 {
     char key[REDIS_KEY_SIZE];
-    lane_key(store, lane, key);
-    redisReply *reply = NULL;
-    long long from = (long long)index * SEEN_RECORD_SIZE;
-    int result = redis_callf(store->redis, &reply, error, "GETRANGE %s %lld %lld", key, from, from + SEEN_RECORD_SIZE - 1);
-    if (result < 0)
-        return error_wrap(error, "read a record of %s", key);
-    struct slice record = reply_text(reply);
-    if (record.size != SEEN_RECORD_SIZE)
-        result = error_set(error, ERROR_REDIS, "key %s became shorter", key);
-    else
-        memcpy(ret_record, record.data, SEEN_RECORD_SIZE);
-    freeReplyObject(reply);
-    return result;
+    const struct seen_range one = {.from = index, .to = (int64_t)index + 1, .piece = 1};
+    return seen_lane_read(store->redis, seen_lane_key(key, store->city, store->generation, lane), one, take_record, ret_record,
+                          NULL, error);
 }
 
 int store_commit_send(struct store *store, const struct arguments *arguments, struct error *error)

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 
 #include "consumer/store_connect.h"
-#include "schemas/layout.h"
+#include "schemas/seen_lane.h"
 
 enum {
     STATE_TIMEOUT_MS = 120000, /* a state with many visitors is a large answer */
-    CHUNK = 4 * 1024 * 1024 / SEEN_RECORD_SIZE * SEEN_RECORD_SIZE,
+    LANE_PIECE = 4 * 1024 * 1024 / SEEN_RECORD_SIZE, /* records */
     ENTRIES_AT_ONCE = 200,
     ENTRY_ID_SIZE = 64,
     FIELDS_MOST = 128, /* strings of one entry */
@@ -212,31 +212,27 @@ int proof_store_state(struct proof_store *store, struct proof_state *ret_state, 
     return result;
 }
 
-int proof_store_lane(struct proof_store *store, uint32_t lane, int64_t bytes, lane_records_fn take_records, void *context,
+struct taking {
+    lane_records_fn take;
+    void *context;
+    uint32_t lane;
+};
+
+static int take_records(void *context, const uint8_t *records, size_t count, int64_t index, struct error *error)
+{
+    (void)index;
+    const struct taking *taking = context;
+    return taking->take(taking->context, taking->lane, records, count, error);
+}
+
+int proof_store_lane(struct proof_store *store, uint32_t lane, int64_t bytes, lane_records_fn take, void *context,
                      struct error *error)
 {
-    char key[REDIS_KEY_SIZE], suffix[32];
-    snprintf(suffix, sizeof suffix, "seen:%" PRIu32, lane);
-    redis_key(key, store->city, suffix);
-    int64_t end = bytes / SEEN_RECORD_SIZE * SEEN_RECORD_SIZE;
-    for (int64_t from = 0; from < end;) {
-        int64_t to = from + CHUNK < end ? from + CHUNK : end;
-        redisReply *reply = NULL;
-        int result = redis_callf(store->redis, &reply, error, "GETRANGE %s %lld %lld", key, (long long)from, (long long)(to - 1));
-        if (result < 0)
-            return error_wrap(error, "read lane %s", key);
-        struct slice chunk = text_of(reply);
-        size_t count = chunk.size / SEEN_RECORD_SIZE;
-        if (count > 0)
-            result = take_records(context, lane, (const uint8_t *)chunk.data, count, error);
-        freeReplyObject(reply);
-        if (result < 0)
-            return result;
-        if (count == 0)
-            break; /* it became shorter: the epoch will tell, or the proof that ids are missing */
-        from += (int64_t)count * SEEN_RECORD_SIZE;
-    }
-    return 0;
+    char key[REDIS_KEY_SIZE];
+    int64_t end; /* where it became shorter the epoch will tell, or the proof that ids are missing */
+    const struct seen_range range = {.to = bytes / SEEN_RECORD_SIZE, .piece = LANE_PIECE};
+    return seen_lane_read(store->redis, seen_lane_key(key, store->city, GENERATION_LIVE, lane), range, take_records,
+                          &(struct taking){take, context, lane}, &end, error);
 }
 
 int proof_store_same_epoch(struct proof_store *store, const struct proof_state *state, bool *ret_same, struct error *error)

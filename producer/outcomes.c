@@ -117,74 +117,17 @@ int outcomes_behind(struct outcomes *outcomes, const struct log_point *points, s
     return 0;
 }
 
-static char *lane_key(const struct outcomes *outcomes, const char *what, uint32_t lane, char key[REDIS_KEY_SIZE])
-{
-    char suffix[32];
-    snprintf(suffix, sizeof suffix, "%s:%" PRIu32, what, lane);
-    return redis_key(key, outcomes->city, suffix);
-}
-
-static int lane_length(struct outcomes *outcomes, uint32_t lane, int64_t *ret_records, struct error *error)
-{
-    char key[REDIS_KEY_SIZE];
-    redisReply *reply = NULL;
-    int result = redis_callf(outcomes->redis, &reply, error, "STRLEN %s", lane_key(outcomes, "seen", lane, key));
-    if (result < 0)
-        return result;
-    if (reply->type != REDIS_REPLY_INTEGER)
-        return odd_reply(reply, key, error);
-    *ret_records = reply->integer / SEEN_RECORD_SIZE;
-    freeReplyObject(reply);
-    return 0;
-}
-
 int outcomes_lane_lengths(struct outcomes *outcomes, int64_t ret_records[SEEN_LANES], struct error *error)
 {
-    int result = 0;
-    for (uint32_t lane = 0; lane < SEEN_LANES && result >= 0; lane++)
-        result = lane_length(outcomes, lane, &ret_records[lane], error);
-    return result;
+    return seen_lane_lengths(outcomes->redis, outcomes->city, ret_records, error);
 }
 
-/* Bytes of a string key; owned by the caller. */
-static int range(struct outcomes *outcomes, const char *key, int64_t from, int64_t to, redisReply **ret_reply, struct error *error)
-{
-    redisReply *reply = NULL;
-    int result = redis_callf(outcomes->redis, &reply, error, "GETRANGE %s %lld %lld", key, (long long)from, (long long)to);
-    if (result < 0)
-        return result;
-    if (reply->type != REDIS_REPLY_STRING)
-        return odd_reply(reply, key, error);
-    *ret_reply = reply;
-    return 0;
-}
-
-static int lane_piece(struct outcomes *outcomes, const char *key, int64_t from, int64_t count, redisReply **ret_reply,
-                      struct error *error)
-{
-    int result = range(outcomes, key, from * SEEN_RECORD_SIZE, (from + count) * SEEN_RECORD_SIZE - 1, ret_reply, error);
-    if (result < 0 || (*ret_reply)->len == (size_t)count * SEEN_RECORD_SIZE)
-        return result;
-    freeReplyObject(*ret_reply);
-    return error_set(error, ERROR_REDIS, "key %s has become shorter: the state was begun anew meanwhile", key);
-}
-
-int outcomes_lane_read(struct outcomes *outcomes, uint32_t lane, int64_t from, int64_t to, outcomes_lane_fn each, void *context,
+int outcomes_lane_read(struct outcomes *outcomes, uint32_t lane, int64_t from, int64_t to, seen_records_fn each, void *context,
                        struct error *error)
 {
     char key[REDIS_KEY_SIZE];
-    lane_key(outcomes, "seen", lane, key);
-    while (from < to) {
-        redisReply *reply = NULL;
-        int64_t count = to - from < PIECE_RECORDS ? to - from : PIECE_RECORDS;
-        int result = lane_piece(outcomes, key, from, count, &reply, error);
-        if (result < 0)
-            return result;
-        each(context, (const uint8_t *)reply->str, (size_t)count, from);
-        freeReplyObject(reply);
-        from += count;
-    }
-    return 0;
+    return seen_lane_read(outcomes->redis, seen_lane_key(key, outcomes->city, GENERATION_LIVE, lane),
+                          (struct seen_range){.from = from, .to = to, .piece = PIECE_RECORDS}, each, context, NULL, error);
 }
 
 static struct miss *miss_of(struct outcomes *outcomes, const struct identity *identity)
@@ -207,36 +150,41 @@ static int64_t searched(struct outcomes *outcomes, const struct identity *identi
     return least;
 }
 
-static int found_in(const char *records, size_t count, const struct identity *identities, int identity_count)
+struct search {
+    const struct identity *identities;
+    int count, found; /* its place in `identities`, or -1 */
+};
+
+static int search_in(void *context, const uint8_t *records, size_t count, int64_t index, struct error *error)
 {
+    (void)index, (void)error;
+    struct search *search = context;
     for (size_t at = 0; at < count; at++)
-        for (int i = 0; i < identity_count; i++)
-            if (memcmp(records + at * SEEN_RECORD_SIZE, identities[i].bytes, sizeof identities[i].bytes) == 0)
-                return i;
-    return -1;
+        for (int i = 0; i < search->count; i++)
+            if (memcmp(records + at * SEEN_RECORD_SIZE, search->identities[i].bytes, sizeof search->identities[i].bytes) == 0) {
+                search->found = i;
+                return 0;
+            }
+    return 0;
 }
 
+/* From the end backwards: what is asked for was mostly sent lately. */
 int outcomes_find(struct outcomes *outcomes, uint32_t lane, const struct identity *identities, int count, int *ret_found,
                   struct error *error)
 {
     char key[REDIS_KEY_SIZE];
+    struct search search = {identities, count, -1};
     int64_t length = 0, from = searched(outcomes, identities, count);
-    int found = -1, result = lane_length(outcomes, lane, &length, error);
-    lane_key(outcomes, "seen", lane, key);
-    for (int64_t to = length; result >= 0 && to > from && found < 0;) {
-        redisReply *reply = NULL;
-        int64_t some = to - from < PIECE_RECORDS ? to - from : PIECE_RECORDS;
-        if ((result = lane_piece(outcomes, key, to - some, some, &reply, error)) < 0)
-            break;
-        found = found_in(reply->str, (size_t)some, identities, count);
-        freeReplyObject(reply);
-        to -= some;
+    int result = seen_lane_length(outcomes->redis, seen_lane_key(key, outcomes->city, GENERATION_LIVE, lane), &length, error);
+    for (int64_t to = length, start; result >= 0 && to > from && search.found < 0; to = start) {
+        start = to - from < PIECE_RECORDS ? from : to - PIECE_RECORDS;
+        result = outcomes_lane_read(outcomes, lane, start, to, search_in, &search, error);
     }
     if (result < 0)
         return result;
-    for (int i = 0; i < count && found < 0; i++)
+    for (int i = 0; i < count && search.found < 0; i++)
         *miss_of(outcomes, &identities[i]) = (struct miss){identities[i], length};
-    *ret_found = found;
+    *ret_found = search.found;
     return 0;
 }
 
@@ -245,9 +193,11 @@ int outcomes_repeated(struct outcomes *outcomes, const struct identity *identity
 {
     char key[REDIS_KEY_SIZE];
     redisReply *reply = NULL;
-    int result = range(outcomes, redis_key(key, outcomes->city, "repeats"), 0, -1, &reply, error);
+    int result = redis_callf(outcomes->redis, &reply, error, "GETRANGE %s 0 -1", redis_key(key, outcomes->city, "repeats"));
     if (result < 0)
         return result;
+    if (reply->type != REDIS_REPLY_STRING)
+        return odd_reply(reply, key, error);
     *ret_repeated = false;
     for (size_t end = reply->len / REPEAT_RECORD_SIZE; end > 0 && !*ret_repeated; end--) {
         const char *record = reply->str + (end - 1) * REPEAT_RECORD_SIZE;
@@ -293,12 +243,13 @@ static bool refusal_of(const redisReply *entry, struct refusal *ret_refusal)
 int outcomes_refused(struct outcomes *outcomes, uint32_t lane, const char *before, size_t most, outcomes_refusal_fn each, void *context,
                      struct error *error)
 {
-    char key[REDIS_KEY_SIZE], from[OUTCOMES_ID_SIZE + 1] = "+";
+    char key[REDIS_KEY_SIZE], suffix[32], from[OUTCOMES_ID_SIZE + 1] = "+";
     redisReply *reply = NULL;
+    snprintf(suffix, sizeof suffix, "refused:%" PRIu32, lane);
     if (before)
         snprintf(from, sizeof from, "(%s", before);
-    int result = redis_callf(outcomes->redis, &reply, error, "XREVRANGE %s %s - COUNT %lld", lane_key(outcomes, "refused", lane, key),
-                             from, (long long)most);
+    int result = redis_callf(outcomes->redis, &reply, error, "XREVRANGE %s %s - COUNT %lld", redis_key(key, outcomes->city, suffix), from,
+                             (long long)most);
     if (result < 0)
         return result;
     if (reply->type != REDIS_REPLY_ARRAY)

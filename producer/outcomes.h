@@ -4,8 +4,7 @@
 #ifndef CITYTOTALS_PRODUCER_OUTCOMES_H
 #define CITYTOTALS_PRODUCER_OUTCOMES_H
 
-#include "base/error.h"
-#include "schemas/identity.h"
+#include "schemas/seen_lane.h"
 
 enum {
     OUTCOMES_REFUSED_MOST = 1200, /* entries of a lane's stream of refused records; it is cut near 1,000 */
@@ -31,9 +30,8 @@ struct log_point {
 int outcomes_behind(struct outcomes *outcomes, const struct log_point *points, size_t count, size_t *ret_behind, struct error *error);
 
 int outcomes_lane_lengths(struct outcomes *outcomes, int64_t ret_records[SEEN_LANES], struct error *error);
-typedef void (*outcomes_lane_fn)(void *context, const uint8_t *records, size_t count, int64_t index);
-/* Records `from` to before `to` of a lane, in order, in pieces; `index` is that of the first. ERROR_REDIS: it has become shorter. */
-int outcomes_lane_read(struct outcomes *outcomes, uint32_t lane, int64_t from, int64_t to, outcomes_lane_fn each, void *context,
+/* Records `from` to before `to` of a lane, as seen_lane_read gives them. */
+int outcomes_lane_read(struct outcomes *outcomes, uint32_t lane, int64_t from, int64_t to, seen_records_fn each, void *context,
                        struct error *error);
 /* Which of these identities of one lane counts: its place in `identities`, or -1. */
 int outcomes_find(struct outcomes *outcomes, uint32_t lane, const struct identity *identities, int count, int *ret_found,

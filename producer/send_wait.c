@@ -225,9 +225,9 @@ struct reading {
     bool before;
 };
 
-static void look_at_lane(void *context, const uint8_t *records, size_t count, int64_t index)
+static int look_at_lane(void *context, const uint8_t *records, size_t count, int64_t index, struct error *error)
 {
-    (void)index;
+    (void)index, (void)error;
     struct reading *reading = context;
     for (size_t i = 0; i < count; i++) {
         struct identity identity;
@@ -242,6 +242,7 @@ static void look_at_lane(void *context, const uint8_t *records, size_t count, in
         first->before = reading->before;
         reading->waiting->lane_found[reading->lane]++;
     }
+    return 0;
 }
 
 /* The end of each lane first, where what was sent just now stands; the rest only where something was not found there. A

@@ -11,11 +11,11 @@
 #include "base/log.h"
 #include "base/redis.h"
 #include "query/documents.h"
-#include "query/snapshot_lanes.h"
 #include "schemas/event_log.h"
 #include "schemas/rules.h"
+#include "schemas/seen_lane.h"
 
-enum { CONNECT_MS = 5000, COMMAND_MS = 30000, DRAW_EVERY_MS = 100, DIFFERENCE_STATUS = 4, FIELD_SIZE = 160 };
+enum { CONNECT_MS = 5000, COMMAND_MS = 30000, DRAW_EVERY_MS = 100, DIFFERENCE_STATUS = 4, FIELD_SIZE = 160, LANE_PIECE = 40000 };
 
 static volatile sig_atomic_t stop_signal;
 static volatile int redis_socket = -1;
@@ -63,8 +63,9 @@ int trace_redis(struct trace *trace, struct error *error)
     return stop_signal && result < 0 ? error_set(error, ERROR_INTERRUPTED, "interrupted") : result;
 }
 
-static int expect(void *context, const uint8_t *records, size_t count, struct error *error)
+static int expect(void *context, const uint8_t *records, size_t count, int64_t index, struct error *error)
 {
+    (void)index;
     return ledger_expect(context, records, count, error);
 }
 
@@ -72,9 +73,10 @@ static int expect(void *context, const uint8_t *records, size_t count, struct er
 static int read_lanes(struct trace *trace, struct error *error)
 {
     const char *city = trace->options->common.city;
+    char key[REDIS_KEY_SIZE];
     int64_t records[SEEN_LANES], all = 0;
     struct snapshot after = {0};
-    int result = snapshot_lanes_measure(trace->redis, city, records, error);
+    int result = seen_lane_lengths(trace->redis, city, records, error);
     for (uint32_t lane = 0; lane < SEEN_LANES && result >= 0; lane++) {
         if (trace->filter.agency.data && lane != lane_of_agency(trace->filter.agency))
             records[lane] = 0;
@@ -84,7 +86,9 @@ static int read_lanes(struct trace *trace, struct error *error)
         result = ledger_new(&trace->filter, all, trace->options->memory, &trace->ledger, error);
     for (uint32_t lane = 0; lane < SEEN_LANES && result >= 0; lane++)
         result = stop_signal ? error_set(error, ERROR_INTERRUPTED, "interrupted")
-                             : snapshot_lane_read(trace->redis, city, lane, records[lane], expect, trace->ledger, error);
+                             : seen_lane_read(trace->redis, seen_lane_key(key, city, GENERATION_LIVE, lane),
+                                              (struct seen_range){.to = records[lane], .piece = LANE_PIECE}, expect, trace->ledger,
+                                              NULL, error);
     if (result >= 0)
         result = snapshot_read(trace->redis, city, 0, &after, error);
     if (result >= 0 && !slice_equal(after.epoch, trace->snapshot.epoch))
