@@ -12,15 +12,20 @@
 struct slot {
     struct identity identity;
     uint64_t digest;
-    uint64_t state; /* enum slot_state */
+    int64_t timestamp_ms, offset; /* of its earliest record so far; copies are always in one topic, since the type is in the identity */
+    int32_t partition;
+    int32_t state; /* enum slot_state */
 };
 enum slot_state { SLOT_EMPTY, SLOT_EXPECTED, SLOT_COUNTED };
+_Static_assert(sizeof(struct slot) == 48, "with one slot in five empty these are the 60 bytes an event that --memory's help tells");
 
 struct ledger {
     struct ledger_filter filter;
     struct slot *slots;
-    uint64_t mask;
+    uint64_t slot_count;
     int64_t expected, met, uncounted, records;
+    bool misplaced; /* an entry may be kept that has an earlier record */
+    bool again;     /* each event's earliest record is known */
     struct ledger_sums sums;
     struct ledger_entry *entries; /* a heap with the oldest on top, until it is asked for */
     size_t count, capacity;
@@ -33,9 +38,7 @@ struct ledger {
 int ledger_new(const struct ledger_filter *filter, int64_t expected, int64_t memory_most, struct ledger **ret_ledger,
                struct error *error)
 {
-    uint64_t slots = 64;
-    while ((int64_t)slots < expected + expected / 2)
-        slots *= 2;
+    uint64_t slots = (uint64_t)(expected + expected / 4) + 64;
     if ((int64_t)(slots * sizeof(struct slot)) > memory_most)
         return error_set(error, ERROR_LIMIT,
                          "%" PRId64 " events to tell apart take %" PRIu64 " MiB; give --agency, or more --memory", expected,
@@ -48,18 +51,24 @@ int ledger_new(const struct ledger_filter *filter, int64_t expected, int64_t mem
         return error_set(error, ERROR_MEMORY, "out of memory");
     }
     ledger->filter = *filter;
-    ledger->mask = slots - 1;
+    ledger->slot_count = slots;
     ledger->expected = expected;
     *ret_ledger = ledger;
     return 0;
+}
+
+static void drop_entries(struct ledger *ledger)
+{
+    for (size_t i = 0; i < ledger->count; i++)
+        free(ledger->entries[i].event);
+    ledger->count = 0;
 }
 
 struct ledger *ledger_free(struct ledger *ledger)
 {
     if (!ledger)
         return NULL;
-    for (size_t i = 0; i < ledger->count; i++)
-        free(ledger->entries[i].event);
+    drop_entries(ledger);
     free(ledger->entries);
     free(ledger->slots);
     free(ledger);
@@ -71,7 +80,7 @@ static struct slot *slot_of(const struct ledger *ledger, const struct identity *
 {
     uint64_t place;
     memcpy(&place, identity->bytes, sizeof place);
-    for (place &= ledger->mask;; place = (place + 1) & ledger->mask) {
+    for (place = (uint64_t)((unsigned __int128)place * ledger->slot_count >> 64);; place = place + 1 < ledger->slot_count ? place + 1 : 0) {
         struct slot *slot = &ledger->slots[place];
         if (slot->state == SLOT_EMPTY || memcmp(slot->identity.bytes, identity->bytes, sizeof identity->bytes) == 0)
             return slot;
@@ -88,7 +97,7 @@ int ledger_expect(struct ledger *ledger, const uint8_t *records, size_t count, s
         struct slot *slot = slot_of(ledger, &identity);
         uint64_t digest;
         memcpy(&digest, records + sizeof identity.bytes, sizeof digest);
-        *slot = (struct slot){identity, le64toh(digest), SLOT_EXPECTED};
+        *slot = (struct slot){.identity = identity, .digest = le64toh(digest), .state = SLOT_EXPECTED};
     }
     return 0;
 }
@@ -221,6 +230,29 @@ static int keep(struct ledger *ledger, struct ledger_entry entry, struct error *
     return 0;
 }
 
+static void move_to(struct slot *slot, const struct ledger_entry *entry)
+{
+    slot->timestamp_ms = entry->timestamp_ms;
+    slot->partition = entry->partition;
+    slot->offset = entry->offset;
+}
+
+static bool is_at(const struct slot *slot, const struct ledger_entry *entry)
+{
+    return slot->timestamp_ms == entry->timestamp_ms && slot->partition == entry->partition && slot->offset == entry->offset;
+}
+
+/* A further record of an event that counts. One that was not kept can only move further back, so nothing is wrong then. */
+static void take_earlier(struct ledger *ledger, struct slot *slot, const struct ledger_entry *entry, bool matches)
+{
+    const struct ledger_entry known = {NULL, entry->topic, slot->partition, slot->offset, slot->timestamp_ms};
+    if (compare(entry, &known) >= 0)
+        return;
+    bool kept = matches && ledger->count > 0 && (ledger->count < ledger->filter.limit || compare(&known, &ledger->entries[0]) >= 0);
+    ledger->misplaced |= kept;
+    move_to(slot, entry);
+}
+
 int ledger_add(struct ledger *ledger, const struct event *event, const char *topic, int32_t partition, int64_t offset,
                int64_t timestamp_ms, struct error *error)
 {
@@ -228,16 +260,35 @@ int ledger_add(struct ledger *ledger, const struct event *event, const char *top
         return 0;
     struct identity identity = identity_in(ledger, event);
     struct slot *slot = slot_of(ledger, &identity);
-    if (slot->state != SLOT_EXPECTED || slot->digest != event_meaning_digest(event)) {
+    const struct ledger_entry entry = {(struct event *)(uintptr_t)event, topic, partition, offset, timestamp_ms};
+    bool counts = slot->state != SLOT_EMPTY && slot->digest == event_meaning_digest(event);
+    bool matches = counts && ledger_event_matches(&ledger->filter, event);
+    if (ledger->again)
+        return matches && is_at(slot, &entry) ? keep(ledger, entry, error) : 0;
+    if (!counts || slot->state == SLOT_COUNTED)
         ledger->uncounted++;
+    if (!counts)
+        return 0;
+    if (slot->state == SLOT_COUNTED) {
+        take_earlier(ledger, slot, &entry, matches);
         return 0;
     }
+    move_to(slot, &entry);
     slot->state = SLOT_COUNTED;
     ledger->met++;
-    if (!ledger_event_matches(&ledger->filter, event))
+    if (!matches)
         return 0;
     sum(&ledger->sums, event);
-    return keep(ledger, (struct ledger_entry){(struct event *)(uintptr_t)event, topic, partition, offset, timestamp_ms}, error);
+    return keep(ledger, entry, error);
+}
+
+bool ledger_begin_again(struct ledger *ledger)
+{
+    if (!ledger->misplaced || ledger->again)
+        return false;
+    drop_entries(ledger);
+    ledger->again = true;
+    return true;
 }
 
 const struct ledger_sums *ledger_sums(const struct ledger *ledger)

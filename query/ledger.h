@@ -1,5 +1,7 @@
 /* The events that a number is made of: of the log's events those that count, that is, those whose identity and meaning the
- * seen lanes hold, each once. So duplicates, conflicts and dead letters are left out as the fold left them out. Pure. */
+ * seen lanes hold, each once. So duplicates, conflicts and dead letters are left out as the fold left them out. Of several records of
+ * one event the earliest is listed, by Kafka's timestamp, then topic, partition and offset, whatever the order in which they were
+ * met and whichever was folded. Pure. */
 #ifndef CITYTOTALS_QUERY_LEDGER_H
 #define CITYTOTALS_QUERY_LEDGER_H
 
@@ -52,6 +54,9 @@ int ledger_expect(struct ledger *ledger, const uint8_t *records, size_t count, s
 /* An event that passed the rules, in any order. `topic` outlives the ledger. ERROR_MEMORY. */
 int ledger_add(struct ledger *ledger, const struct event *event, const char *topic, int32_t partition, int64_t offset,
                int64_t timestamp_ms, struct error *error);
+/* Asked for once all were added. True: an event that would be listed has an earlier record than the one that was met first, and
+ * what it kept out is gone; add all of the log again, in any order, which then chooses only the entries anew. */
+bool ledger_begin_again(struct ledger *ledger);
 
 const struct ledger_sums *ledger_sums(const struct ledger *ledger);
 int64_t ledger_met(const struct ledger *ledger); /* events that count, also those that do not match */

@@ -125,7 +125,7 @@ static const char *const changes_formats[] = {"text", "json", "csv", NULL};
 #define LOG_SETTINGS                                                                                                        \
     {.name = "memory", .kind = SETTING_SIZE, .offset = AT(memory), .placeholder = "SIZE", .default_text = "1GiB",          \
      .least = 1 << 20, .most = INT64_C(1) << 40,                                                                           \
-     .help = "Most memory for telling counted events apart, at 48 to 96 bytes an event of the city, or of the agency's lane."}, \
+     .help = "Most memory for telling counted events apart, at 60 bytes an event of the city, or of the agency's lane."}, \
         {.name = "connect-timeout", .kind = SETTING_DURATION, .offset = AT(connect_timeout_ms), .placeholder = "TIME",     \
          .default_text = "60s", .least = 1, .most = 3600000, .help = "How long to wait for Kafka before giving up with exit 1."}, \
     REGISTRY_SETTINGS(struct trace_options, registry)
@@ -159,7 +159,9 @@ const struct command query_command_changes = {
     .notes = "With --from-log the events listed are those that count: up to the stored offsets, and by the ids that Redis has seen,\n"
              "so that repeats, conflicts and dead letters are left out as the consumer left them out. Their sums are compared with the\n"
              "totals where there is such a total: of the city (with --to: as of that day; with --category: its), or of an agency.\n"
-             "Order is by Kafka's timestamp.\n\n"
+             "Order is by Kafka's timestamp. An event that stands in the log several times is listed where it stands first, by timestamp, then\n"
+             "partition and offset; where one was met too late, all of the log is read a second time. Without --from-log it is the record that\n"
+             "was folded, which may be another if they are in several partitions.\n\n"
              "Exit status: 0 listed; 1 Redis or Kafka can't be read; 2 wrong usage or configuration; 4 the sums are not the totals.",
 };
 

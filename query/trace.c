@@ -97,15 +97,19 @@ static int read_lanes(struct trace *trace, struct error *error)
     return result;
 }
 
+static int on_event_again(void *context, const struct logged_event *logged, struct error *error)
+{
+    struct trace *trace = context;
+    return logged->reason != LETTER_NONE ? 0
+                                         : ledger_add(trace->ledger, &logged->event, event_topic_suffix(logged->event.type), logged->partition,
+                                                      logged->offset, logged->timestamp_ms, error);
+}
+
 static int on_event(void *context, const struct logged_event *logged, struct error *error)
 {
     struct trace *trace = context;
-    if (logged->reason != LETTER_NONE) {
-        trace->refused++;
-        return 0;
-    }
-    return ledger_add(trace->ledger, &logged->event, event_topic_suffix(logged->event.type), logged->partition, logged->offset,
-                      logged->timestamp_ms, error);
+    trace->refused += logged->reason != LETTER_NONE;
+    return on_event_again(context, logged, error);
 }
 
 static void on_progress(void *context, int64_t done, int64_t total)
@@ -142,13 +146,11 @@ static int bound(struct trace *trace, struct event_log *log, struct error *error
     return 0;
 }
 
-int trace_log(struct trace *trace, struct error *error)
+static int read_log(struct trace *trace, logged_event_fn take, struct error *error)
 {
     const struct trace_options *options = trace->options;
     struct event_log *log = NULL;
-    int result = read_lanes(trace, error);
-    if (result >= 0)
-        result = event_log_open(&(struct event_log_options){.common = &options->common, .registry = &options->registry,
+    int result = event_log_open(&(struct event_log_options){.common = &options->common, .registry = &options->registry,
                                                             .client_id = "citytotals-query", .stop = &stop_signal,
                                                             .connect_timeout_ms = options->connect_timeout_ms,
                                                             .types = 1u << EVENT_HEADCOUNT_CHANGE | 1u << EVENT_UNIT_MERGER},
@@ -156,10 +158,20 @@ int trace_log(struct trace *trace, struct error *error)
     if (result >= 0)
         result = bound(trace, log, error);
     if (result >= 0)
-        result = event_log_read(log, on_event, on_progress, trace, error);
+        result = event_log_read(log, take, on_progress, trace, error);
     if (trace->terminal)
         fputs("\r\033[K", stderr);
     event_log_close(log);
+    return result;
+}
+
+int trace_log(struct trace *trace, struct error *error)
+{
+    int result = read_lanes(trace, error);
+    if (result >= 0)
+        result = read_log(trace, on_event, error);
+    if (result >= 0 && ledger_begin_again(trace->ledger))
+        result = read_log(trace, on_event_again, error);
     return result;
 }
 

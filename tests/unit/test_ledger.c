@@ -119,6 +119,68 @@ static void the_latest_are_kept_whatever_their_order(void **state)
     ledger_free(ledger);
 }
 
+/* Lists what is kept of `order`, records of events a to e, in two passes where they are wanted. */
+struct record {
+    char id[2];
+    int64_t offset, time;
+};
+static void expect_listed(const struct record *records, const int *order, size_t count, size_t limit, const int64_t *offsets)
+{
+    struct ledger_filter filter = everything;
+    struct ledger *ledger;
+    char copies[16][2];
+    struct event events[16];
+    filter.limit = limit;
+    assert_int_equal(ledger_new(&filter, (int64_t)count, 1 << 20, &ledger, NULL), 0);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(copies[i], records[i].id, 2);
+        events[i] = headcount("x", copies[i], 1, 5);
+        expect(ledger, &events[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        add(ledger, &events[order[i]], records[order[i]].offset, records[order[i]].time);
+    struct ledger_sums sums = *ledger_sums(ledger);
+    int64_t uncounted = ledger_uncounted(ledger);
+    if (ledger_begin_again(ledger))
+        for (size_t i = count; i-- > 0;)
+            add(ledger, &events[order[i]], records[order[i]].offset, records[order[i]].time);
+    assert_false(ledger_begin_again(ledger));
+    assert_memory_equal(&sums, ledger_sums(ledger), sizeof sums);
+    assert_int_equal(uncounted, ledger_uncounted(ledger));
+    size_t listed;
+    const struct ledger_entry *entries = ledger_entries(ledger, &listed);
+    assert_int_equal(listed, limit);
+    for (size_t i = 0; i < listed; i++)
+        assert_int_equal(entries[i].offset, offsets[i]);
+    ledger_free(ledger);
+}
+
+static void the_earliest_record_is_listed_whatever_the_order_of_reading(void **state)
+{
+    (void)state;
+    enum { RECORDS = 7 };
+    /* By their earliest: d 40, c 30, b 20, a 10; of b and c there are later copies, and of c one at the same time. */
+    static const struct record records[RECORDS] = {{"a", 1, 10}, {"b", 2, 20}, {"c", 3, 30}, {"d", 4, 40}, {"b", 5, 50}, {"c", 6, 30}, {"b", 7, 60}};
+    static const int64_t newest_first[] = {4, 3, 2, 1};
+    int order[RECORDS] = {0, 1, 2, 3, 4, 5, 6}, used[RECORDS] = {0};
+    for (size_t limit = 1; limit <= 4; limit++) /* all orders, by Heap's way */ {
+        memset(used, 0, sizeof used);
+        expect_listed(records, order, RECORDS, limit, newest_first);
+        for (int i = 0; i < RECORDS;) {
+            if (used[i] >= i) {
+                used[i++] = 0;
+                continue;
+            }
+            int other = i % 2 ? used[i] : 0, swap = order[i];
+            order[i] = order[other];
+            order[other] = swap;
+            used[i]++;
+            i = 0;
+            expect_listed(records, order, RECORDS, limit, newest_first);
+        }
+    }
+}
+
 static void bounds_are_said(void **state)
 {
     (void)state;
@@ -165,6 +227,7 @@ int main(void)
         cmocka_unit_test(only_what_the_lanes_hold_counts_and_once),
         cmocka_unit_test(the_filter_chooses_what_is_summed_not_what_is_told_apart),
         cmocka_unit_test(the_latest_are_kept_whatever_their_order),
+        cmocka_unit_test(the_earliest_record_is_listed_whatever_the_order_of_reading),
         cmocka_unit_test(bounds_are_said),
         cmocka_unit_test(an_entry_reads_as_a_change_of_the_stream),
     };
