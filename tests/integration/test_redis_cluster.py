@@ -1,4 +1,5 @@
-"""Redis as production has it, a cluster with users of few rights: a master is lost under load, and all pods come back elsewhere."""
+"""Redis as production has it, a cluster with users of few rights: a master is lost under load, all
+pods come back elsewhere, one comes back empty."""
 import json
 
 import pytest
@@ -9,8 +10,9 @@ from tests.lab.redis_cluster import RedisCluster
 
 
 @pytest.fixture
-def cluster(directory):
-    made = RedisCluster(directory / "redis-cluster", "cluster")
+def cluster(directory, request):
+    name = f"cluster-{len(request.node.name)}"
+    made = RedisCluster(directory / name, name)
     try:
         yield made.start()
     finally:
@@ -24,6 +26,21 @@ def city(cluster, kafka, directory):
     yield city
     city.stop()
     kafka.forget_city(city.name)
+
+
+def test_a_node_that_comes_back_empty_becomes_the_replica_of_who_lacks_one(cluster, city, seed):
+    with city.traffic(seed):
+        consumer = city.consumer("--batch-events", "60", redis_url=cluster.url("consumer", cluster.addresses[0]))
+        city.wait_for_commits(10, alive=consumer.check_alive)
+        lost = cluster.master()
+        gone = cluster.node(lost).execute_command("CLUSTER MYID")
+        cluster.lose_data(lost)
+        wait_until(lambda: f"a replica takes over\n{cluster.seen_by(lost)}", lambda: cluster.master() not in (None, lost), 60)
+        wait_until("the cluster is whole", cluster.whole, 60)
+        assert all(gone not in str(cluster.seen_by(address)) for address in cluster.addresses)
+        city.wait_for_commits(10, alive=consumer.check_alive)
+    city.wait_until_folded(alive=consumer.check_alive)
+    city.expect_exact()
 
 
 def test_a_lost_master_and_other_addresses_keep_totals_exact(cluster, city, seed):

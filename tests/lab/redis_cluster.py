@@ -38,21 +38,31 @@ class RedisCluster:
     def start(self, subnet=1):
         """Nodes at the addresses of a subnet, as pods come back at others."""
         self.addresses = [f"{self.block}.{subnet}.{number}" for number in range(1, NODES + 1)]
-        text = (PRODUCTION / "redis.conf").read_text()
         for number, address in enumerate(self.addresses):
-            data = self.directory / f"node-{number}"
-            data.mkdir(exist_ok=True)
-            settings = data / "redis.conf"
-            for old, new in (("port 6379", f"port {self.port}\nbind {address}"), ("/etc/redis-users", self.directory / "secrets"),
-                             ("/data", data), ("cluster-node-timeout 5000", "cluster-node-timeout 1000")):
-                text_of_node = (text if old == "port 6379" else text_of_node).replace(old, str(new))
-            settings.write_text(text_of_node)
-            self.processes[address] = Process(f"redis-{number}", ["redis-server", settings, "--cluster-announce-ip", address], self.directory)
+            self.start_node(number, address)
             self.keepers[address] = Process(f"keeper-{number}", ["sh", PRODUCTION / "keeper.sh"], self.directory,
                                             env={"NODES": " ".join(self.addresses), "SELF": address, "REPLICAS": "1", "PAUSE": "1",
                                                  "PORT": str(self.port), "PASSWORD_FILE": str(self.directory / "secrets/keeper")})
         wait_until("the cluster is whole", self.whole, 60)
         return self
+
+    def start_node(self, number, address):
+        data = self.directory / f"node-{number}"
+        data.mkdir(exist_ok=True)
+        text = (PRODUCTION / "redis.conf").read_text()
+        for old, new in (("port 6379", f"port {self.port}\nbind {address}"), ("/etc/redis-users", self.directory / "secrets"),
+                         ("/data", data), ("cluster-node-timeout 5000", "cluster-node-timeout 1000")):
+            text = text.replace(old, str(new))
+        (data / "redis.conf").write_text(text)
+        self.processes[address] = Process(f"redis-{number}", ["redis-server", data / "redis.conf", "--cluster-announce-ip", address],
+                                          self.directory)
+
+    def lose_data(self, address):
+        """A node's volume; it comes back empty."""
+        self.kill(address)
+        number = self.addresses.index(address)
+        shutil.rmtree(self.directory / f"node-{number}")
+        self.start_node(number, address)
 
     def node(self, address):
         if address not in self.clients:
@@ -67,12 +77,14 @@ class RedisCluster:
             return {}
 
     def whole(self):
-        """Every node sees three masters and three replicas, all well, and the replicas have what their masters have."""
+        """Every node sees three masters with a replica each, all well, and the replicas have what their masters have."""
         for address in self.addresses:
             nodes = self.seen_by(address)
             flags = [each["flags"] for each in nodes.values()]
             if len(flags) != NODES or sum("master" in each for each in flags) != NODES // 2 or \
                     any("fail" in each or "handshake" in each for each in flags):
+                return False
+            if len({each["master_id"] for each in nodes.values() if "slave" in each["flags"]}) != NODES // 2:
                 return False
             if not all(each["connected"] for each in nodes.values()) or set(nodes) != {f"{a}:{self.port}" for a in self.addresses}:
                 return False

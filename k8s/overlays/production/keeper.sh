@@ -1,6 +1,6 @@
 #!/bin/sh
-# Beside each Redis node: makes a cluster of the nodes when they are all new, and introduces them to each other again when pods have
-# come back with other addresses. NODES are their names, the first makes the cluster; SELF is this node's; REPLICAS of each master.
+# Beside each Redis node: makes a cluster of the nodes when they are all new, introduces them to each other again when pods have come
+# back with other addresses, and makes one that came back empty a replica. NODES are their names, the first makes the cluster; SELF is this node's; REPLICAS of each master.
 set -u
 REDISCLI_AUTH=$(cat "${PASSWORD_FILE:-/etc/redis-users/keeper}")
 export REDISCLI_AUTH
@@ -33,16 +33,47 @@ introduce() {
   done
 }
 
+# Who is lost for good: as many others are well as there are nodes. Redis itself gives the slots of one that does not answer to its
+# replica, but not of one in whose place an empty node answers; here its replica asks for them. Then it is forgotten.
+bury() {
+  printf '%s\n' "$seen" | awk -v wanted=$# '
+    $3 !~ /fail|handshake|noaddr/ { well++ }
+    $3 ~ /myself/ { master = $4 }
+    $3 ~ /noaddr|fail/ && $3 !~ /fail[?]/ { lost[$1] = NF > 8 }
+    END { if (well == wanted) for (id in lost) if (!lost[id]) print "forget", id; else if (id == master) print "failover force" }' |
+    while read -r verb word; do redis "$SELF" cluster "$verb" "$word"; done
+}
+
+# A node that came back empty is a master without slots, and stays one, unlike those of a cluster that is being made: it becomes the
+# replica of a master that has none.
+idle=0
+serve() {
+  idle=$((idle + 1))
+  printf '%s\n' "$seen" | awk '$3 ~ /myself/ && $3 ~ /master/ && NF == 8 { found = 1 } END { exit !found }' || idle=0
+  [ "$idle" -gt 3 ] || return 0
+  id=$(printf '%s\n' "$seen" | awk '
+    $3 ~ /fail|handshake|noaddr/ { next }
+    $3 ~ /slave/ { served[$4] }
+    $3 ~ /master/ && NF > 8 { masters[$1] }
+    END { for (id in masters) if (!(id in served)) { print id; exit } }')
+  [ -z "$id" ] || redis "$SELF" cluster replicate "$id"
+}
+
 turn() {
   info=$(redis "$SELF" cluster info) || return 0
   # shellcheck disable=SC2086 # words
   set -- $NODES
   if new "$info"; then
     [ "$SELF" != "$1" ] || create
-  elif [ "$(value "$info" cluster_known_nodes)" -lt $# ] ||
-    redis "$SELF" cluster nodes | grep -v myself | grep -q -e fail -e handshake -e noaddr -e ' disconnected'; then
+    return 0
+  fi
+  seen=$(redis "$SELF" cluster nodes) || return 0
+  if [ "$(value "$info" cluster_known_nodes)" -lt $# ] ||
+    printf '%s\n' "$seen" | grep -v myself | grep -q -e fail -e handshake -e noaddr -e ' disconnected'; then
     introduce
   fi
+  bury "$@"
+  serve
 }
 
 while :; do
