@@ -258,11 +258,11 @@ class Cluster:
                                'jsonpath={.status.conditions[?(@.type=="Ready")].status} {.spec.taints}'], capture_output=True, text=True)
         return done.stdout.strip() == "True"
 
-    def add_volume(self, name, size):
-        """Room on the first node for a claim of this size."""
+    def add_volume(self, name, size, node=1):
+        """Room on a node for a claim of this size."""
         path = self.directory / "volumes" / name
         path.mkdir(parents=True)
-        on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [self.nodes[0].name]}
+        on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [f"node{node}"]}
         return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
                 "spec": {"capacity": {"storage": size}, "accessModes": ["ReadWriteOnce"], "local": {"path": str(path)},
                          "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_node]}]}}}}

@@ -11,7 +11,8 @@ import pytest
 
 from tests.kubernetes import images
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.deployed import NAMESPACE, Deployed
+from tests.kubernetes.deployed import Deployed
+from tests.kubernetes.documented import Shell
 from tests.kubernetes.kubectl import Kubectl
 from tests.lab.process import ROOT
 
@@ -19,6 +20,8 @@ BINARIES = pathlib.Path(os.environ.get("CITYTOTALS_KUBERNETES", ROOT / "build" /
 IMAGE = pathlib.Path(os.environ.get("CITYTOTALS_IMAGE", ROOT / "build" / "citytotals-image.tar"))
 OLD_IMAGE = pathlib.Path(os.environ.get("CITYTOTALS_OLD_IMAGE", ROOT / "build" / "citytotals-old-image.tar"))
 CRDS = pathlib.Path(os.environ.get("CITYTOTALS_CRDS", ROOT / "tests" / "kubernetes" / "crds"))
+
+LOCAL_VOLUMES = (("redis", "1Gi"), ("kafka", "4Gi"), ("snapshots", "10Gi"))
 
 
 @pytest.fixture(scope="session")
@@ -58,10 +61,12 @@ def start_own(directory, program, manifests):
     images.redis(directory, archives["redis"], named["redis"])
     images.kafka(directory, archives["kafka"], named["kafka"], os.environ["CITYTOTALS_KAFKA_LIBS"])
     both = [archives["pause"], IMAGE, *([OLD_IMAGE] if OLD_IMAGE.exists() else [])]
-    cluster = Cluster(BINARIES).start([*both, archives["redis"], archives["kafka"]], both)
+    both.append(archives["redis"])
+    cluster = Cluster(BINARIES).start([*both, archives["kafka"]], both)
     client = Kubectl(program, cluster.kubeconfig, own=True)
-    for name, size in (("redis", "1Gi"), ("kafka", "4Gi")):
-        client("create", "-f", "-", data=cluster.add_volume(name, size))
+    client.add_volume = lambda *arguments: client("create", "-f", "-", data=cluster.add_volume(*arguments))
+    for name, size in LOCAL_VOLUMES:
+        client.add_volume(name, size)
     return client
 
 
@@ -96,9 +101,12 @@ def deployed(kubectl, manifests):
     overlay = manifests / "overlays/local"
     kubectl("apply", "-k", overlay)
     city = Deployed(kubectl, (overlay / "secrets/token").read_text().strip())
-    city.rolled_out("statefulset/kafka", "statefulset/redis")
-    city.kubectl("wait", "-n", NAMESPACE, "--for=condition=complete", "job/topics", "--timeout=180s", seconds=200)
-    city.rolled_out(city.consumer, "deployment/gateway", "deployment/query")
+    city.complete()
     yield city
     if not kubectl.own:
         kubectl("delete", "-k", overlay, "--wait=true", seconds=300)
+
+
+@pytest.fixture
+def shell(deployed, kubectl, manifests):
+    return Shell(kubectl, manifests.parent, deployed.state)

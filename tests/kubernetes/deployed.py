@@ -17,8 +17,8 @@ PATIENCE = 180
 
 
 class Deployed:
-    def __init__(self, kubectl, token):
-        self.kubectl, self.token = kubectl, token
+    def __init__(self, kubectl, token, namespace=NAMESPACE):
+        self.kubectl, self.token, self.namespace = kubectl, token, namespace
         self.random = random.Random(20201030)
         self.sums = {(measure, sector): 0 for measure in ("baseline", "current") for sector in SECTORS}
         self.events = self.refusals = 0
@@ -31,6 +31,11 @@ class Deployed:
         return {"type": "headcount-change", "id": f"event-{self.events}", "agency": self.random.choice(AGENCIES),
                 "sector": self.random.choice(SECTORS), "reason": reason, "delta": REASONS[reason] * self.random.randint(1, 400),
                 "effective_date": f"20{self.random.randint(15, 21)}-{self.random.randint(1, 12):02d}-15"}
+
+    def count_also(self, event):
+        """One that somebody else sends."""
+        self.events += 1
+        self.count(event)
 
     def count(self, event):
         self.sums["current", event["sector"]] += event["delta"]
@@ -45,7 +50,7 @@ class Deployed:
         until = time.monotonic() + patience
         while True:
             try:
-                status, answer = self.kubectl.ask(NAMESPACE, "gateway", "POST", "/v1/events", body, headers)
+                status, answer = self.kubectl.ask(self.namespace, "gateway", "POST", "/v1/events", body, headers)
             except (OSError, Refused) as failure:
                 status, answer = 0, str(failure).encode()
             if status == 200:
@@ -65,7 +70,7 @@ class Deployed:
     def totals(self):
         """None while no query answers."""
         try:
-            status, body = self.kubectl.ask(NAMESPACE, "query", "GET", "/v1/totals")
+            status, body = self.kubectl.ask(self.namespace, "query", "GET", "/v1/totals")
         except (OSError, Refused):
             return None
         return json.loads(body) if status == 200 else None
@@ -96,65 +101,71 @@ class Deployed:
     def verify(self):
         """The nightly proof, now."""
         name = f"verify-{time.monotonic_ns()}"
-        self.kubectl("create", "job", name, "-n", NAMESPACE, "--from=cronjob/verify")
+        self.kubectl("create", "job", name, "-n", self.namespace, "--from=cronjob/verify")
 
         def over():
-            status = self.kubectl.get("job", name, "-n", NAMESPACE)["status"]
+            status = self.kubectl.get("job", name, "-n", self.namespace)["status"]
             return status.get("succeeded") or status.get("failed")
         self.kubectl.wait_until(lambda: f"job {name} ends\n{self.state()}", over, 120)
-        log = self.kubectl("logs", f"job/{name}", "-n", NAMESPACE)
-        assert self.kubectl.get("job", name, "-n", NAMESPACE)["status"].get("succeeded") == 1, log
+        log = self.kubectl("logs", f"job/{name}", "-n", self.namespace)
+        assert self.kubectl.get("job", name, "-n", self.namespace)["status"].get("succeeded") == 1, log
 
     # --- what operators do ---
+
+    def complete(self):
+        """All of it has come up."""
+        self.rolled_out("statefulset/kafka", "statefulset/redis")
+        self.kubectl("wait", "-n", self.namespace, "--for=condition=complete", "job/topics", "--timeout=180s", seconds=200)
+        self.rolled_out(self.consumer, "deployment/gateway", "deployment/query")
 
     def rolled_out(self, *names, seconds=PATIENCE):
         for name in names:
             try:
-                self.kubectl("rollout", "status", name, "-n", NAMESPACE, f"--timeout={seconds}s", seconds=seconds + 30)
+                self.kubectl("rollout", "status", name, "-n", self.namespace, f"--timeout={seconds}s", seconds=seconds + 30)
             except Refused as failure:
                 raise AssertionError(f"{failure}\n{self.state()}") from None
 
     def pods(self, name):
         """Those that are not on their way out."""
-        found = self.kubectl.get("pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={name}")["items"]
+        found = self.kubectl.get("pods", "-n", self.namespace, "-l", f"app.kubernetes.io/name={name}")["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     @functools.cached_property
     def consumer(self):
         """Its kind and name."""
-        return self.kubectl("get", "deployment,statefulset", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=consumer", "-o", "name").strip()
+        return self.kubectl("get", "deployment,statefulset", "-n", self.namespace, "-l", "app.kubernetes.io/name=consumer", "-o", "name").strip()
 
     def scale_consumer(self, replicas):
-        self.kubectl("scale", self.consumer, "-n", NAMESPACE, f"--replicas={replicas}")
+        self.kubectl("scale", self.consumer, "-n", self.namespace, f"--replicas={replicas}")
         self.rolled_out(self.consumer)
         self.kubectl.wait_until(lambda: f"{replicas} consumers\n{self.state()}", lambda: len(self.pods("consumer")) == replicas, 90)
 
     def patch_consumer(self, **container):
         """By fields of its container."""
         patch = {"spec": {"template": {"spec": {"containers": [{"name": "consumer", **container}]}}}}
-        self.kubectl("patch", self.consumer, "-n", NAMESPACE, "-p", json.dumps(patch))
+        self.kubectl("patch", self.consumer, "-n", self.namespace, "-p", json.dumps(patch))
 
     def update_from(self, ordinal):
         """An update leaves those below as they are."""
         patch = {"spec": {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": ordinal}}}}
-        self.kubectl("patch", self.consumer, "-n", NAMESPACE, "-p", json.dumps(patch))
+        self.kubectl("patch", self.consumer, "-n", self.namespace, "-p", json.dumps(patch))
 
     def image_of(self, workload):
-        return self.kubectl.get(workload, "-n", NAMESPACE)["spec"]["template"]["spec"]["containers"][0]["image"]
+        return self.kubectl.get(workload, "-n", self.namespace)["spec"]["template"]["spec"]["containers"][0]["image"]
 
     def set_image(self, image, *workloads):
         for workload in workloads:
-            self.kubectl("set", "image", workload, "-n", NAMESPACE, f"{workload.split('/')[1]}={image}")
+            self.kubectl("set", "image", workload, "-n", self.namespace, f"{workload.split('/')[1]}={image}")
         self.rolled_out(*workloads)
 
     def state(self):
         """For whoever reads of a failure."""
-        parts = [self.kubectl("get", "pods", "-n", NAMESPACE, "-o", "wide"),
-                 self.kubectl("get", "events", "-n", NAMESPACE, "--sort-by=.lastTimestamp")[-3000:]]
-        for pod in self.kubectl.get("pods", "-n", NAMESPACE)["items"]:
+        parts = [self.kubectl("get", "pods", "-n", self.namespace, "-o", "wide"),
+                 self.kubectl("get", "events", "-n", self.namespace, "--sort-by=.lastTimestamp")[-3000:]]
+        for pod in self.kubectl.get("pods", "-n", self.namespace)["items"]:
             name = pod["metadata"]["name"]
             try:
-                parts.append(f"--- {name}\n" + self.kubectl("logs", name, "-n", NAMESPACE, "--tail=8"))
+                parts.append(f"--- {name}\n" + self.kubectl("logs", name, "-n", self.namespace, "--tail=8"))
             except Refused as failure:
                 parts.append(f"--- {name}: {failure}")
         return "\n".join(parts)

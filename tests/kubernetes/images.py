@@ -1,5 +1,5 @@
-"""The images that the local overlay needs beside our own, made of this machine's files: Kafka's jars under its Java, its redis-server;
-and the empty one in which every pod begins."""
+"""The images that the local overlay needs beside our own, made of this machine's files: Kafka's jars under its Java, its redis-server
+with what production's keeper calls; and the empty one in which every pod begins."""
 import os
 import pathlib
 import shutil
@@ -14,6 +14,7 @@ PAUSE = """
 static void end(int signal) { (void)signal; _exit(0); }
 int main(void) { signal(SIGTERM, end); signal(SIGINT, end); signal(SIGCHLD, SIG_IGN); for (;;) pause(); }
 """
+KEEPER_NEEDS = ("redis-cli", "sh", "awk", "cat", "getent", "grep", "sed", "sleep", "timeout", "tr")  # in production
 JAVA_LEAVES_OUT = shutil.ignore_patterns("src.zip", "jmods", "man", "legal", "include", "demo", "classes_nocoops.jsa", "docs")
 
 
@@ -31,10 +32,12 @@ def pause(directory, archive):
 
 
 def redis(directory, archive, name):
-    root, server = new_root(directory, "redis"), os.path.realpath(shutil.which("redis-server"))
-    shutil.copy(server, root / "usr/bin/redis-server")
-    for path in libraries(server):
-        copy(path, root)
+    root = new_root(directory, "redis")
+    for program in ("redis-server", *KEEPER_NEEDS):
+        path = os.path.realpath(shutil.which(program))
+        shutil.copy(path, root / "usr/bin" / program)
+        for each in libraries(path):
+            copy(each, root)
     return write(root, archive, name, "999")
 
 

@@ -318,7 +318,8 @@ def test_clients_reach_their_servers_and_nobody_else_does(overlay, part):
     policy = named(objects, "NetworkPolicy", f"{part}-clients")["spec"]
     assert policy["egress"][0]["to"] == [{"podSelector": {"matchLabels": {f"citytotals/{part}": "server"}}}]
     assert server_ports(objects, part) and server_ports(objects, part) <= {port["port"] for port in policy["egress"][0]["ports"]}
-    need = {"kafka": {"consumer", "gateway", "query", "verify", "rebuild", "topics"}, "redis": {"consumer", "gateway", "query", "verify", "rebuild", "snapshot"}}
+    need = {"kafka": {"consumer", "gateway", "query", "verify", "rebuild", "restore", "topics"},
+            "redis": {"consumer", "gateway", "query", "verify", "rebuild", "restore", "snapshot"}}
     clients = {each["metadata"]["name"] for each in workloads(objects) if labels_of(each).get(f"citytotals/{part}") == "client"}
     assert clients == need[part] & {each["metadata"]["name"] for each in workloads(objects)}
 
@@ -378,15 +379,18 @@ def test_each_program_has_the_certificate_of_its_own_user(copy):
 
 # --- what docs/kubernetes.md tells to do ---
 
-def test_another_city_is_a_copy_with_its_own_names(copy, tmp_path):
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_another_city_is_a_copy_with_its_own_names(copy, tmp_path, overlay):
     shutil.copytree(copy, tmp_path / "k8s")
     steps = (ROOT / "docs/kubernetes.md").read_text().split("## Another city", 1)[1].split("```sh\n", 1)[1].split("```", 1)[0]
-    steps = steps.replace(" apply\n", "\n")  # there is no cluster here
+    steps = re.sub(r" apply$|^.*kubectl apply.*$", "", steps, flags=re.M).replace("production", overlay)  # there is no cluster here
     subprocess.run(["bash", "-euc", steps], cwd=tmp_path, check=True, timeout=60)
-    folder = tmp_path / "k8s/overlays/production-danang"
+    folder = tmp_path / f"k8s/overlays/{overlay}-danang"
     objects = built(folder)
     assert config(objects)["CITYTOTALS_CITY"] == "danang" and {each["metadata"].get("namespace") for each in objects} <= {"citytotals-danang", None}
     assert named(objects, "Namespace", "citytotals-danang")
-    text = yaml.dump_all(objects)
-    assert "haiphong" not in text and "danang.headcount-changes" in text
-    assert "~{danang}:*" in (folder / "secrets/users.acl").read_text()
+    assert not config(objects)["CITYTOTALS_AGENCIES"] and "haiphong" not in yaml.dump_all(objects)
+    if overlay == "production":
+        assert named(objects, "KafkaTopic", "danang.headcount-changes")
+        assert 'namespace="citytotals-danang"' in named(objects, "ScaledObject", "consumer")["spec"]["triggers"][0]["metadata"]["query"]
+        assert "~{danang}:*" in (folder / "secrets/users.acl").read_text()

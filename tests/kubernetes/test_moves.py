@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from tests.kubernetes.deployed import NAMESPACE
+from tests.kubernetes.documented import block, done, line
 
 ALL = ("deployment/gateway", "deployment/query")
 
@@ -65,25 +66,25 @@ def restarts(deployed):
 
 
 def test_who_waits_is_left_alone_and_who_is_stuck_is_restarted(deployed, kubectl):
-    """Redis and Kafka are away: no probe kills for that, but one consumer is stopped, and its probe does."""
+    """Redis and Kafka go at once: no probe kills for that, but one consumer is stopped, and its probe does."""
     before = restarts(deployed)
-    stuck = "consumer-0"
-    with deployed.traffic():
-        for name in ("redis", "kafka"):
-            kubectl("scale", f"statefulset/{name}", "-n", NAMESPACE, "--replicas=0")
+    stuck = "consumer-0" if kubectl.own else None
+    with deployed.traffic() as traffic:
+        kubectl("scale", "statefulset/redis", "statefulset/kafka", "-n", NAMESPACE, "--replicas=0")
+        if stuck:
+            os.kill(process_of(stuck), signal.SIGSTOP)
         for name in ("redis", "kafka"):
             kubectl.wait_until(f"{name} is away", lambda: not kubectl.get("pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={name}")["items"])
-        if kubectl.own:
-            os.kill(process_of(stuck), signal.SIGSTOP)
+        if stuck:
             kubectl.wait_until(f"{stuck} is restarted", lambda: restarts(deployed)[stuck] > before[stuck])
         kubectl.wait_until("consumers say that they can't fold", lambda: not any(
             status["ready"] for pod in deployed.pods("consumer") for status in pod["status"]["containerStatuses"]))
         after = restarts(deployed)
-        assert {name: count for name, count in after.items() if name != stuck or not kubectl.own} == \
-            {name: count for name, count in before.items() if name != stuck or not kubectl.own}
-        for name in ("redis", "kafka"):
-            kubectl("scale", f"statefulset/{name}", "-n", NAMESPACE, "--replicas=1")
+        assert {name: count for name, count in after.items() if name != stuck} == \
+            {name: count for name, count in before.items() if name != stuck}
+        kubectl("scale", "statefulset/redis", "statefulset/kafka", "-n", NAMESPACE, "--replicas=1")
         deployed.rolled_out("statefulset/redis", "statefulset/kafka", deployed.consumer, *ALL)
+        traffic.wait_for_batches(5)
     deployed.expect_exact()
 
 
@@ -113,17 +114,25 @@ def test_a_consumer_killed_for_memory_loses_nothing(deployed, kubectl):
     deployed.expect_exact()
 
 
-def test_old_and_new_stand_side_by_side(deployed):
+def test_old_and_new_stand_side_by_side(deployed, kubectl, shell):
     """The way back to an older version, and its upgrade, with both folding for a while."""
     old, new = os.environ.get("CITYTOTALS_OLD_IMAGE_NAME", "localhost/citytotals:old"), deployed.image_of(deployed.consumer)
+    undo, rolled_out, prove = line("Upgrade and rollback", "rollout undo"), *block("Upgrade and rollback", "rollout status").splitlines()[-2:]
     for before, after in ((new, old), (old, new)):
         with deployed.traffic() as traffic:
             deployed.update_from(1)
-            deployed.set_image(after, deployed.consumer, *ALL)
+            if after == old:
+                deployed.set_image(old, deployed.consumer, *ALL)
+            else:
+                shell(undo)
+                shell(rolled_out)
             stand = {pod["metadata"]["name"]: pod["spec"]["containers"][0]["image"] for pod in deployed.pods("consumer")}
             assert stand == {"consumer-0": before, "consumer-1": after}
+            assert [deployed.image_of(workload) for workload in ALL] == [after, after]
             traffic.wait_for_batches(20)
             deployed.update_from(0)
             deployed.rolled_out(deployed.consumer)
             traffic.wait_for_batches(5)
         deployed.expect_exact()
+    shell(prove)
+    done(kubectl, "verify-after-upgrade")

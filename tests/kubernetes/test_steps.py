@@ -1,5 +1,4 @@
 """What docs/kubernetes.md tells operators to do, done: the commands stand there, and are run from there."""
-import base64
 import hashlib
 import json
 import os
@@ -10,48 +9,45 @@ import pytest
 import redis
 
 from tests.kubernetes.deployed import NAMESPACE
-from tests.lab.process import ROOT
+from tests.kubernetes.documented import block, done, ended, line, section
 
-TEXT = (ROOT / "docs" / "kubernetes.md").read_text()
 APPLIED_LATE = 150  # a kubelet looks after mounted files once in a minute or so
-
-
-def section(title):
-    return TEXT.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
-
-
-def block(title, containing):
-    """The commands of a section that has these words."""
-    return next(each for each in re.findall(r"```sh\n(.*?)```", section(title), re.S) if containing in each)
+LOCAL = "k8s/overlays/local"
 
 
 @pytest.fixture
-def shell(deployed, kubectl, manifests):
-    """Runs commands of the documentation, in the folder that holds k8s/."""
-    def run(text, folder=manifests.parent, seconds=300):
-        env = {**os.environ, "KUBECONFIG": kubectl.kubeconfig, "PATH": f"{os.path.dirname(kubectl.program)}:{os.environ['PATH']}"}
-        done = subprocess.run(["bash", "-euo", "pipefail", "-c", text], cwd=folder, env=env, capture_output=True, text=True, timeout=seconds)
-        assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}\n{deployed.state()}"
-        return done.stdout
-    return run
+def password(manifests):
+    """Redis's, by now."""
+    return lambda: re.search(r":([0-9a-f]+)@", (manifests / "overlays/local/secrets/redis-url").read_text())[1]
 
 
-def ended(kubectl, job, seconds=180):
-    def over():
-        status = kubectl.get("job", job, "-n", NAMESPACE)["status"]
-        return status.get("succeeded") or any(each["type"] == "Failed" for each in status.get("conditions", []))
-    kubectl.wait_until(f"job {job} ends", over, seconds)
-    log = kubectl("logs", f"job/{job}", "-n", NAMESPACE)
-    assert kubectl.get("job", job, "-n", NAMESPACE)["status"].get("succeeded") == 1, log
-    return log
+@pytest.fixture
+def redis_client(deployed, password):
+    def client(secret=None):
+        host, port = deployed.kubectl.address(NAMESPACE, "redis", 6379)
+        return redis.Redis(host=host, port=port, password=secret or password(), socket_timeout=10, decode_responses=True)
+    return client
 
 
-def test_the_first_deployment_is_told_as_it_is(deployed, shell):
-    steps = block("First deployment, on kind", "make-secrets").splitlines()
-    for step in steps:
+def test_the_first_deployment_is_told_as_it_is(deployed, kubectl, shell):
+    for step in block("First deployment, on kind", "make-secrets").splitlines():
         if step.startswith(("k8s/", "kubectl", "for each")):
             shell(step)
-    deployed.send(20)
+    look = block("First deployment, on kind", "port-forward")
+    forwards = re.findall(r"^kubectl (.*port-forward.*) &$", look, re.M)
+    assert len(forwards) == 2
+    running = [subprocess.Popen(kubectl.command(*each.split()), stdout=subprocess.PIPE, text=True) for each in forwards]
+    try:
+        for each in running:
+            assert each.stdout.readline().startswith("Forwarding from")
+        commands = look.split("&\n")[-1]
+        deployed.count_also(json.loads(re.search(r"^  '(\{.*\})'$", commands, re.M)[1]))
+        said = shell(commands)
+    finally:
+        for each in running:
+            each.kill()
+            each.wait()
+    assert '"accepted":1' in said.replace(" ", "") and '"city":"haiphong"' in said, said
     deployed.expect_exact()
 
 
@@ -63,51 +59,115 @@ def status_of(deployed, token):
 
 
 def test_tokens_change_without_a_restart(deployed, kubectl, manifests, shell):
-    command = re.search(r"^  `(kubectl -n citytotals create secret generic gateway-tokens .*)`$", section("Secrets"), re.M)[1]
-    overlay = manifests / "overlays/local"
-    tokens, before = overlay / "secrets/tokens", {pod["metadata"]["uid"] for pod in deployed.pods("gateway")}
+    command = line("Secrets", "create secret generic gateway-tokens")
+    tokens, before = manifests / "overlays/local/secrets/tokens", {pod["metadata"]["uid"] for pod in deployed.pods("gateway")}
     kept, token = tokens.read_text(), "ct_" + os.urandom(32).hex()
     assert status_of(deployed, token) == 401
     tokens.write_text(kept + f"sha256:{hashlib.sha256(token.encode()).hexdigest()} source=other agencies=* rate=0\n")
-    shell(command, overlay)
+    shell(command, LOCAL)
     kubectl.wait_until("the new token is known", lambda: {status_of(deployed, token) for _ in range(6)} == {422}, APPLIED_LATE)
     tokens.write_text(kept)
-    shell(command, overlay)
+    shell(command, LOCAL)
     kubectl.wait_until("the new token is not known any more", lambda: {status_of(deployed, token) for _ in range(6)} == {401}, APPLIED_LATE)
     assert {pod["metadata"]["uid"] for pod in deployed.pods("gateway")} == before
-    deployed.send(20)
-    deployed.expect_exact()
 
 
-def test_a_rebuild_beside_the_live_totals(deployed, kubectl, shell):
+def exit_status(kubectl, job):
+    pods = kubectl.get("pods", "-n", NAMESPACE, "-l", f"job-name={job}")["items"]
+    return [status["state"]["terminated"]["exitCode"] for pod in pods for status in pod["status"]["containerStatuses"]]
+
+
+def test_a_proof_fails_and_a_rebuild_heals(deployed, kubectl, shell, redis_client):
+    title = "When the proof fails"
+    deployed.send(100)
+    deployed.wait_until_folded()
+    with redis_client() as client:
+        client.hincrby("{haiphong}:totals", "headcount_current:commune", 7)
+    shell(line(title, "verify-again"))
+    assert not ended(kubectl, "verify-again")[0] and exit_status(kubectl, "verify-again") == [4]  # and not tried four times
+    named = shell(line(title, "logs job/verify-…").replace("…", "again"))
+    found = [each for each in named.splitlines() if "headcount_current:commune" in each]
+    assert len(found) == 1, named
+    shell(line(title, "snapshot-before"))
+    assert "/snapshots/before.snapshot" in done(kubectl, "snapshot-before")
+    rebuild, follow = block("Rebuild", "rebuild-1").splitlines()
     with deployed.traffic():
-        shell(block("Rebuild", "rebuild-1").splitlines()[0])
-        log = ended(kubectl, "rebuild-1")
-    assert "rebuilt" in log, log
+        shell(rebuild)
+        done(kubectl, "rebuild-1")
+    assert "rebuilt" in shell(follow)
     deployed.expect_exact()
-    look = next(line for line in re.findall(r"`([^`]*)`", section("Rebuild").replace("\n", " ")) if "rebuild-look" in line)
-    shell(look)
-    ended(kubectl, "rebuild-look")
+    shell(line("Rebuild", "rebuild-look"))
+    done(kubectl, "rebuild-look")
 
 
-def redis_client(deployed):
-    secrets = deployed.kubectl.get("secrets", "-n", NAMESPACE)["items"]
-    url = next(each["data"]["url"] for each in secrets if each["metadata"]["name"].startswith("redis-consumer"))
-    password = base64.b64decode(url).decode().split(":")[2].split("@")[0]
-    host, port = deployed.kubectl.address(NAMESPACE, "redis", 6379)
-    return redis.Redis(host=host, port=port, password=password, socket_timeout=10)
-
-
-def test_all_of_redis_is_lost_and_then_kafka_and_redis_go_at_once(deployed, kubectl):
-    for _ in range(5):
-        deployed.send(100)
-    deployed.expect_exact()
-    with redis_client(deployed) as client:
+def test_all_of_redis_is_lost_and_a_snapshot_is_restored(deployed, kubectl, shell, redis_client):
+    deployed.send(500)
+    deployed.wait_until_folded()
+    kubectl("create", "job", "snapshot-now", "-n", NAMESPACE, "--from=cronjob/snapshot")
+    done(kubectl, "snapshot-now")
+    with redis_client() as client:
         client.flushall()
     deployed.send(1)  # an idle consumer's connection does not tell it
     deployed.expect_exact()
+    title = "Redis: backup, restore, loss"
+    shell(line(title, "restore-2"))
+    succeeded, log = ended(kubectl, "restore-2")
+    assert not succeeded and "give --replace" in log
+    restore, follow = block(title, "restore-1").split("kubectl apply -f -\n")
+    shell(restore + "kubectl apply -f -")
+    done(kubectl, "restore-1")
+    assert "is in place" in shell(follow)
+    deployed.expect_exact()
+
+
+def visit(deployed):
+    """By one browser, on whichever page."""
+    headers = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", "Host": "totals.example",
+               "Origin": "https://portal.example"}
+    status, answer = deployed.kubectl.ask(NAMESPACE, "gateway", "POST", "/v1/visits", None, headers)
+    assert status == 204, answer
+
+
+def wait_for_visits(deployed, count):
+    deployed.kubectl.wait_until(f"{count} visits", lambda: (deployed.totals() or {}).get("visitors", {}).get("all") == count, 60)
+
+
+def offsets_from(redis_client, partition):
+    """What is folded of the organisational topics' partitions from this one on."""
+    with redis_client() as client:
+        offsets = client.hgetall("{haiphong}:offsets")
+    return {name: int(offset) for name, offset in offsets.items() if int(name.split("/")[1]) >= partition and "visits" not in name}
+
+
+def test_partitions_are_added_and_secrets_replaced(deployed, kubectl, shell, redis_client, password):
+    """All consumers and gateways are restarted once for all three: then only a further consumer makes the group share the new partitions."""
+    secret, earlier = "rm secrets/visitor-secret && ./make-secrets", password()
+    visit(deployed)
+    visit(deployed)
+    wait_for_visits(deployed, 1)
     with deployed.traffic() as traffic:
-        kubectl("delete", "pod", "-n", NAMESPACE, "redis-0", "kafka-0", "--wait=false")
-        deployed.rolled_out("statefulset/kafka", "statefulset/redis")
+        shell(block("More partitions", "--partitions 16"))
+        assert secret in section("Secrets")
+        shell(secret, LOCAL)
+        shell(line("Secrets", "rm secrets/redis-url"), LOCAL)
+        shell(line("Secrets", "rollout restart deploy/gateway"))
+        deployed.rolled_out("statefulset/redis", deployed.consumer, "deployment/gateway", "deployment/query")
+        shell(line("More partitions", "scale sts/consumer"))
+        traffic.wait_for_batches(20)
+    deployed.expect_exact()
+    assert any(offsets_from(redis_client, 8).values())
+    deployed.scale_consumer(2)
+    visit(deployed)
+    wait_for_visits(deployed, 2)
+    assert password() != earlier
+    with redis_client(earlier) as client, pytest.raises(redis.exceptions.AuthenticationError):
+        client.ping()
+
+
+@pytest.mark.slow
+def test_consumers_and_gateways_notice_partitions_by_themselves(deployed, shell, redis_client):
+    with deployed.traffic() as traffic:
+        shell(block("More partitions", "--partitions 16").replace("--partitions 16", "--partitions 32"))
+        deployed.kubectl.wait_until("gateways and consumers use them", lambda: any(offsets_from(redis_client, 16).values()), 400)
         traffic.wait_for_batches(5)
     deployed.expect_exact()

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Beside each Redis node: makes a cluster of the nodes when they are all new, introduces them to each other again when pods have come
 # back with other addresses, and makes one that came back empty a replica. NODES are their names, the first makes the cluster; SELF is this node's; REPLICAS of each master.
+# With arguments: asks its node that, once.
 set -u
 REDISCLI_AUTH=$(cat "${PASSWORD_FILE:-/etc/redis-users/keeper}")
 export REDISCLI_AUTH
@@ -76,6 +77,10 @@ turn() {
   serve
 }
 
+if [ $# -gt 0 ]; then
+  redis "$SELF" "$@"
+  exit
+fi
 while :; do
   turn
   sleep "${PAUSE:-5}"
