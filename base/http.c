@@ -1,7 +1,6 @@
 /* Requests of the HTTP server: what libmicrohttpd calls, routes, answers now or later. */
 #include "base/http.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -445,18 +444,11 @@ void *http_on_target(void *context, const char *target, struct MHD_Connection *c
         if (inner->of->request) /* libmicrohttpd does not tell of each request that it drops */
             request_over(inner->of->request);
         inner->of->request = inner;
+        memcpy(inner->request.client, inner->of->client, sizeof inner->request.client);
         /* libmicrohttpd keeps a parsed list too, and when the connection's memory is too short for it, it neither answers nor
          * closes before the time-out. */
         if (size + http_target_parameters(target, SIZE_MAX) * PARAMETER_COST + REST_COST > server->options.connection_memory)
             shutdown(inner->of->socket, SHUT_RDWR);
-    }
-    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    if (info && info->client_addr) {
-        bool v6 = info->client_addr->sa_family == AF_INET6;
-        const void *address = v6 ? (const void *)&((const struct sockaddr_in6 *)(const void *)info->client_addr)->sin6_addr
-                                 : (const void *)&((const struct sockaddr_in *)(const void *)info->client_addr)->sin_addr;
-        if (!inet_ntop(v6 ? AF_INET6 : AF_INET, address, inner->request.client, sizeof inner->request.client))
-            *inner->request.client = '\0';
     }
     if (!http_target_parse(own, &inner->request, problem, sizeof problem))
         inner->refusal = problem_of(MHD_HTTP_BAD_REQUEST, problem);

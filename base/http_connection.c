@@ -1,4 +1,5 @@
 /* Connections of the HTTP server: their sockets' options, and a deadline that dripping bytes cannot move. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -57,6 +58,19 @@ static void prepare(int socket)
     setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);     /* who does not read costs no more than this */
 }
 
+static void write_address(struct MHD_Connection *connection, char text[HTTP_CLIENT_SIZE])
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    *text = '\0';
+    if (!info || !info->client_addr)
+        return;
+    bool v6 = info->client_addr->sa_family == AF_INET6;
+    const void *address = v6 ? (const void *)&((const struct sockaddr_in6 *)(const void *)info->client_addr)->sin6_addr
+                             : (const void *)&((const struct sockaddr_in *)(const void *)info->client_addr)->sin_addr;
+    if (!inet_ntop(v6 ? AF_INET6 : AF_INET, address, text, HTTP_CLIENT_SIZE))
+        *text = '\0';
+}
+
 void http_connection_notice(void *context, struct MHD_Connection *connection, void **socket_context,
                             enum MHD_ConnectionNotificationCode code)
 {
@@ -71,6 +85,7 @@ void http_connection_notice(void *context, struct MHD_Connection *connection, vo
         own->socket = info->connect_fd;
         atomic_init(&own->since_ms, clock_monotonic_ms());
         prepare(own->socket);
+        write_address(connection, own->client);
     }
     if (!own)
         return;

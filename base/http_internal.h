@@ -83,6 +83,7 @@ bool http_give_up_deferred(struct http_server *server);
 struct http_connection {
     struct http_connection *next, *previous;
     int socket;
+    char client[HTTP_CLIENT_SIZE]; /* the peer's address */
     _Atomic int64_t since_ms; /* accepted, or answered last */
     atomic_bool patient;      /* a stream or a deferred request: no deadline */
     struct http_request_inner *request; /* begun and not completed; of the connection's thread alone */
