@@ -1,10 +1,11 @@
 /* Reads the credentials file, finds a token's line in constant time, and keeps each one's bucket. */
+#define OPENSSL_API_COMPAT 0x10100000L /* SHA256_Init and so on: EVP costs twenty times as much for so little */
 #include "producer/credentials.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,11 +21,16 @@ struct credentials {
     size_t count;
 };
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 void token_hash(struct slice token, uint8_t ret_hash[TOKEN_HASH_SIZE])
 {
-    memset(ret_hash, 0, TOKEN_HASH_SIZE);
-    EVP_Digest(token.data, token.size, ret_hash, NULL, EVP_sha256(), NULL);
+    SHA256_CTX context;
+    SHA256_Init(&context);
+    SHA256_Update(&context, token.data, token.size);
+    SHA256_Final(ret_hash, &context);
 }
+#pragma GCC diagnostic pop
 
 void token_format(const uint8_t bytes[TOKEN_BYTES], char text[TOKEN_TEXT_SIZE])
 {

@@ -15,7 +15,7 @@ static const struct {
 enum field field_find(struct slice name)
 {
     for (int field = 0; field < FIELDS; field++)
-        if (table[field].size == name.size && memcmp(table[field].name, name.data, name.size) == 0)
+        if (table[field].size == name.size && table[field].name[0] == name.data[0] && memcmp(table[field].name, name.data, name.size) == 0)
             return (enum field)field;
     return FIELDS;
 }

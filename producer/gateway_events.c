@@ -117,11 +117,13 @@ static struct http_response *judge(struct gateway *gateway, struct http_request 
     struct http_response *response = unpack(request, &unpacked, &asked.body);
     if (response)
         goto finish;
-    asked.ce_specversion = slice_of(http_header(request, "ce-specversion"));
-    asked.ce_id = slice_of(http_header(request, "ce-id"));
-    asked.ce_source = slice_of(http_header(request, "ce-source"));
-    asked.ce_type = slice_of(http_header(request, "ce-type"));
-    asked.ce_time = slice_of(http_header(request, "ce-time"));
+    if (asked.form == INGEST_CLOUDEVENT_BINARY) {
+        asked.ce_specversion = slice_of(http_header(request, "ce-specversion"));
+        asked.ce_id = slice_of(http_header(request, "ce-id"));
+        asked.ce_source = slice_of(http_header(request, "ce-source"));
+        asked.ce_type = slice_of(http_header(request, "ce-type"));
+        asked.ce_time = slice_of(http_header(request, "ce-time"));
+    }
     struct ingest *worker = gateway_take_worker(gateway);
     int result = ingest_judge(worker, &asked, ingested, &refusal, &error);
     gateway_give_worker(gateway, worker);

@@ -372,11 +372,10 @@ static void write_record(const struct ingested *ingested, const char *city, size
 void ingested_write(const struct ingested *ingested, const char *city, struct buffer *out)
 {
     size_t good = ingested->count - ingested->repeats - ingested->refused;
-    if (ingested->dry)
-        buffer_printf(out, "{\"dry_run\":true,\"valid\":%zu", good);
-    else
-        buffer_printf(out, "{\"accepted\":%zu", good);
-    buffer_printf(out, ",\"repeats\":%zu,\"refused\":%zu,\"records\":[", ingested->repeats, ingested->refused);
+    write_number(out, ingested->dry ? "{\"dry_run\":true,\"valid\":" : "{\"accepted\":", (int64_t)good);
+    write_number(out, ",\"repeats\":", (int64_t)ingested->repeats);
+    write_number(out, ",\"refused\":", (int64_t)ingested->refused);
+    buffer_text_append(out, ",\"records\":[");
     for (size_t i = 0; i < ingested->count; i++) {
         if (i)
             buffer_text_append(out, ",");

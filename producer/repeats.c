@@ -146,6 +146,8 @@ struct repeats *repeats_free(struct repeats *repeats)
 
 static void reset(struct repeats *repeats, struct table *table)
 {
+    if (table->count == 0)
+        return;
     table->count = 0;
     if (table->slot_count > FIRST_SLOTS) { /* cheaper than clearing them, should small files follow a large one */
         repeats->memory -= (int64_t)(table->slot_count * sizeof *table->slots);

@@ -10,13 +10,22 @@ static uint32_t hash_more(uint32_t hash, struct slice text)
     return hash;
 }
 
+static bool is_of(const struct space_place *place, enum event_type type, struct slice source, struct slice agency)
+{
+    return place->used && place->type == type && place->source_size == source.size && place->agency_size == agency.size &&
+           memcmp(place->agency, agency.data, agency.size) == 0 && memcmp(place->source, source.data, source.size) == 0;
+}
+
 const struct space *spaces_get(struct spaces *spaces, enum event_type type, struct slice source, struct slice agency)
 {
     assert(source.size <= SPACE_ID_MOST && agency.size <= SPACE_ID_MOST);
+    struct space_place *place = &spaces->places[spaces->latest];
+    if (is_of(place, type, source, agency))
+        return &place->space;
     uint32_t hash = hash_more(hash_more(UINT32_C(2166136261) + (uint32_t)type, agency), source);
-    typeof(&spaces->places[0]) place = &spaces->places[(hash ^ hash >> 16) % SPACES];
-    if (place->used && place->type == type && place->source_size == source.size && place->agency_size == agency.size &&
-        memcmp(place->source, source.data, source.size) == 0 && memcmp(place->agency, agency.data, agency.size) == 0)
+    spaces->latest = (hash ^ hash >> 16) % SPACES;
+    place = &spaces->places[spaces->latest];
+    if (is_of(place, type, source, agency))
         return &place->space;
     place->used = true;
     place->type = (uint8_t)type;

@@ -11,12 +11,14 @@ struct space {
 };
 
 enum { SPACES = 1024, SPACE_ID_MOST = 64 };
+struct space_place {
+    struct space space;
+    uint8_t used, type, source_size, agency_size;
+    char source[SPACE_ID_MOST], agency[SPACE_ID_MOST];
+};
 struct spaces {
-    struct {
-        struct space space;
-        uint8_t used, type, source_size, agency_size;
-        char source[SPACE_ID_MOST], agency[SPACE_ID_MOST];
-    } places[SPACES]; /* one place for each hash: the latest stays */
+    struct space_place places[SPACES]; /* one for each hash: the latest stays */
+    uint32_t latest;                   /* the place that was asked for last, and is most often asked for next */
 };
 
 /* Source and agency are valid ids (id_is_valid). Valid until the next call. Zeroed spaces are empty. */
