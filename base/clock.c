@@ -35,8 +35,12 @@ void clock_condition_init(pthread_cond_t *condition)
 
 struct timespec clock_deadline(int64_t ms)
 {
-    int64_t at_ns = clock_monotonic_ns() + ms * 1000000;
-    return (struct timespec){.tv_sec = at_ns / 1000000000, .tv_nsec = at_ns % 1000000000};
+    return clock_moment(clock_monotonic_ns() + ms * 1000000);
+}
+
+struct timespec clock_moment(int64_t monotonic_ns)
+{
+    return (struct timespec){.tv_sec = monotonic_ns / 1000000000, .tv_nsec = monotonic_ns % 1000000000};
 }
 
 /* Howard Hinnant's civil calendar algorithms: eras of 400 years that begin on 1 March. */

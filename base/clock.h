@@ -19,6 +19,7 @@ int64_t clock_monotonic_ns(void);
  * `ms` from now for pthread_cond_timedwait on it. */
 void clock_condition_init(pthread_cond_t *condition);
 struct timespec clock_deadline(int64_t ms);
+struct timespec clock_moment(int64_t monotonic_ns);
 
 /* Days since 1970-01-01 of a proleptic Gregorian date; months 1..12, days 1..31, no check. */
 int32_t date_from_civil(int year, int month, int day);

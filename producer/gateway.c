@@ -18,6 +18,7 @@
 enum {
     LOOK_MS = 5000,
     LOOK_AGAIN_MS = 200,
+    LINGER_MS = 200, /* never waited for: gateway_posts.c says when */
     TURN_MS = 100,
     STUCK_AFTER_MS = 10000,
     REGISTRY_WAIT_MS = 60000, /* the requests at the start have bounds of their own */
@@ -107,7 +108,7 @@ static int open_kafka(struct gateway *gateway, struct error *error)
         .client_id = "citytotals-producer-gateway",
         .queue_events = options->queue_events,
         .queue_kib = queue_kib < QUEUE_KIB_MOST ? queue_kib : QUEUE_KIB_MOST,
-        .linger_ms = -1, /* gateway_posts.c says when */
+        .linger_ms = LINGER_MS,
         .ack_timeout_ms = options->ack_timeout_ms,
         .on_delivery = gateway_on_delivery,
         .context = gateway,

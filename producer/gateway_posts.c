@@ -1,8 +1,10 @@
 /* Requests that wait for Kafka: handed over by the handlers' threads, sent together, answered by the thread that polls Kafka.
  *
- * Many clients send one event each. What comes while Kafka works on the events before goes out together when it is through with them,
- * or after HOLD_MS: so a request alone does not wait, and many cost Kafka little. librdkafka does not do that well by itself: it has one
- * request with several messages on its way to a partition, and while messages wait behind it longer than its linger, it spins. */
+ * Many clients send one event each. What comes while Kafka works on the events before goes out together, as a wave, when it is through
+ * with them, or after HOLD_MS. Clients that were just answered mostly come again at once: for as many the next wave waits, GATHER_US at
+ * most, so that it has all of them in one request a partition; a request alone does not wait. librdkafka does not do that well by itself:
+ * it begins to send with the first message of many, in five small requests, and spins while others wait behind them longer than its
+ * linger. So its linger is long, each wave is pushed out by a flush, and there are at most WAVES_MOST on their way. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +14,17 @@
 #include "base/log.h"
 #include "producer/gateway_state.h"
 
-enum { PROBLEM_SIZE = 512, ANSWER_MOST = 8 * 1024 * 1024, RETRY_KAFKA_S = 2, IDLE_MS = 50, HOLD_MS = 10, FLUSH_MS = 2000 };
+enum {
+    PROBLEM_SIZE = 512,
+    ANSWER_MOST = 8 * 1024 * 1024,
+    RETRY_KAFKA_S = 2,
+    IDLE_MS = 50,
+    HOLD_MS = 10,
+    GATHER_US = 500,
+    GATHERED_EVENTS = 1000, /* enough for a wave: more cost Kafka hardly less each */
+    WAVES_MOST = 4,         /* fewer than the requests to a partition (5) at which librdkafka begins to spin */
+    FLUSH_MS = 2000,
+};
 
 /* One record on its way; Kafka's client gives it back with the verdict. */
 struct ticket {
@@ -54,6 +66,12 @@ failed:
     return NULL;
 }
 
+/* Is there as much as the polling thread waits for? Under the posts' lock. */
+static bool gathered(const struct gateway *gateway)
+{
+    return gateway->unsent >= gateway->wanted || gateway->unsent_events >= GATHERED_EVENTS;
+}
+
 void gateway_post_hand_over(struct gateway *gateway, struct post *post, struct http_request *request)
 {
     post->request = request;
@@ -66,7 +84,9 @@ void gateway_post_hand_over(struct gateway *gateway, struct post *post, struct h
     gateway->last_post = post;
     if (!gateway->first_unsent)
         gateway->first_unsent = post;
-    if (gateway->poller_idle)
+    gateway->unsent++;
+    gateway->unsent_events += post->good;
+    if (gateway->poller_idle && gathered(gateway))
         pthread_cond_signal(&gateway->posts_changed);
     pthread_mutex_unlock(&gateway->posts_lock);
 }
@@ -109,6 +129,7 @@ static void post_settle(struct post *post)
         return;
     unlink_post(gateway, post);
     if (post->request && !post->answered) {
+        gateway->turn_answered++;
         if (post->failed)
             answer_failure(post, "kafka did not acknowledge every event");
         else
@@ -141,41 +162,71 @@ void gateway_on_delivery(void *context, void *event_context, const struct sender
     post_settle(post);
 }
 
-static void send_post(struct gateway *gateway, struct post *post)
+static void send_items(struct gateway *gateway, struct post *post, struct sender_item *items, size_t count)
 {
     struct error error = {0};
+    if (count == 0 || sender_produce_many(gateway->sender, items, count, &error) >= 0)
+        return;
+    if (error.code == ERROR_REFUSED)
+        atomic_store(&gateway->broken, true);
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].taken)
+            continue;
+        event_failed(post);
+        atomic_fetch_sub(&gateway->events_waiting, 1);
+        post_settle(post);
+    }
+}
+
+static void send_post(struct gateway *gateway, struct post *post)
+{
+    struct sender_item items[SENDER_MANY_MOST];
+    size_t count = 0;
     post->waiting = post->good + 1;
     for (size_t i = 0; i < post->ingested.count; i++) {
         const struct ingest_record *record = &post->ingested.records[i];
         if (record->state != RECORD_GOOD)
             continue;
-        struct message message = ingested_message(&post->ingested, record);
+        if (count == SENDER_MANY_MOST || (count > 0 && items[0].message.type != record->type)) {
+            send_items(gateway, post, items, count);
+            count = 0;
+        }
         post->tickets[i] = (struct ticket){post, (uint32_t)i};
-        if (sender_produce(gateway->sender, &message, &post->tickets[i], &error) >= 0)
-            continue;
-        if (error.code == ERROR_REFUSED)
-            atomic_store(&gateway->broken, true);
-        event_failed(post);
-        atomic_fetch_sub(&gateway->events_waiting, 1);
-        post_settle(post);
+        items[count++] = (struct sender_item){ingested_message(&post->ingested, record), &post->tickets[i], false};
     }
+    send_items(gateway, post, items, count);
     post_settle(post);
+}
+
+/* Until there are so many as wanted. Under the posts' lock. */
+static void wait_for_posts(struct gateway *gateway, struct timespec until)
+{
+    gateway->poller_idle = true;
+    while (!gathered(gateway) && pthread_cond_timedwait(&gateway->posts_changed, &gateway->posts_lock, &until) == 0)
+        ;
+    gateway->poller_idle = false;
 }
 
 /* What is to be sent now, up to and with *ret_last; NULL: nothing. Waits for it when Kafka has nothing to do either. */
 static struct post *take_unsent(struct gateway *gateway, bool idle, struct post **ret_last)
 {
     pthread_mutex_lock(&gateway->posts_lock);
-    if (!gateway->first_unsent && idle) {
-        struct timespec until = clock_deadline(IDLE_MS);
-        gateway->poller_idle = true;
-        pthread_cond_timedwait(&gateway->posts_changed, &gateway->posts_lock, &until);
-        gateway->poller_idle = false;
+    if (idle) {
+        gateway->wanted = gateway->turn_answered + gateway->unsent;
+        if (gateway->wanted > 1)
+            wait_for_posts(gateway, clock_moment(clock_monotonic_ns() + GATHER_US * 1000));
+        gateway->wanted = 1;
+        if (!gateway->first_unsent)
+            wait_for_posts(gateway, clock_deadline(IDLE_MS));
     }
     struct post *first = gateway->first_unsent;
-    if (first && (idle || clock_monotonic_ms() - first->since_ms >= HOLD_MS)) {
+    if (idle)
+        gateway->waves = 0;
+    if (first && (idle || (gateway->waves < WAVES_MOST && clock_monotonic_ms() - first->since_ms >= HOLD_MS))) {
+        gateway->waves++;
         *ret_last = gateway->last_post;
         gateway->first_unsent = NULL;
+        gateway->unsent = gateway->unsent_events = 0;
     } else {
         first = NULL;
     }
@@ -213,7 +264,11 @@ void gateway_posts_turn(struct gateway *gateway)
     struct post *first = take_unsent(gateway, sender_pending(gateway->sender) == 0, &last);
     send_from(gateway, first, last);
     gateway->turn_acked = gateway->turn_failed = false;
-    sender_poll(gateway->sender, sender_pending(gateway->sender) > 0 ? HOLD_MS : 0);
+    gateway->turn_answered = 0;
+    if (sender_pending(gateway->sender) > 0)
+        sender_push(gateway->sender, HOLD_MS);
+    else
+        sender_poll(gateway->sender, 0);
     if (gateway->turn_failed)
         atomic_store(&gateway->failed_ms, clock_monotonic_ms());
     if (gateway->turn_acked)

@@ -1,6 +1,7 @@
 /* The producer's driver over librdkafka. */
 #include "producer/sender.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -172,6 +173,18 @@ int sender_submit(struct sender *sender, const struct message *message, void *ev
     }
 }
 
+static int refused(struct sender *sender, rd_kafka_resp_err_t code, struct error *error)
+{
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        return error_set(error, ERROR_TIMEOUT, "the queue is full: kafka takes no more events now");
+    if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        char text[512];
+        rd_kafka_fatal_error(sender->kafka, text, sizeof text);
+        return error_set(error, ERROR_REFUSED, "kafka: %s", text);
+    }
+    return error_set(error, ERROR_KAFKA, "kafka: %s", rd_kafka_err2str(code));
+}
+
 int sender_produce(struct sender *sender, const struct message *message, void *event_context, struct error *error)
 {
     /* Counted first: the verdict may come within the call below, or on another thread. */
@@ -181,15 +194,35 @@ int sender_produce(struct sender *sender, const struct message *message, void *e
                          event_context) == 0)
         return 0;
     sender->pending--;
-    rd_kafka_resp_err_t code = rd_kafka_last_error();
-    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
-        return error_set(error, ERROR_TIMEOUT, "the queue is full: kafka takes no more events now");
-    if (code == RD_KAFKA_RESP_ERR__FATAL) {
-        char text[512];
-        rd_kafka_fatal_error(sender->kafka, text, sizeof text);
-        return error_set(error, ERROR_REFUSED, "kafka: %s", text);
+    return refused(sender, rd_kafka_last_error(), error);
+}
+
+int sender_produce_many(struct sender *sender, struct sender_item *items, size_t count, struct error *error)
+{
+    rd_kafka_message_t messages[SENDER_MANY_MOST];
+    int result = 0;
+    assert(count > 0 && count <= SENDER_MANY_MOST);
+    for (size_t i = 0; i < count; i++)
+        messages[i] = (rd_kafka_message_t){.payload = (void *)(uintptr_t)items[i].message.value.data,
+                                           .len = items[i].message.value.size,
+                                           .key = (void *)(uintptr_t)items[i].message.key.data,
+                                           .key_len = items[i].message.key.size,
+                                           ._private = items[i].event_context};
+    sender->pending += count;
+    rd_kafka_produce_batch(sender->topics[items[0].message.type], RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, messages, (int)count);
+    for (size_t i = 0; i < count; i++) {
+        items[i].taken = messages[i].err == RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (items[i].taken)
+            continue;
+        sender->pending--;
+        result = refused(sender, messages[i].err, error);
     }
-    return error_set(error, ERROR_KAFKA, "kafka: %s", rd_kafka_err2str(code));
+    return result;
+}
+
+void sender_push(struct sender *sender, int64_t timeout_ms)
+{
+    rd_kafka_flush(sender->kafka, (int)timeout_ms); /* does not wait for linger.ms */
 }
 
 void sender_poll(struct sender *sender, int64_t timeout_ms)

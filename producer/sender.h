@@ -1,5 +1,5 @@
 /* Sends events to Kafka: acks=all, idempotent, Kafka's murmur2 partitions, bounded memory, one verdict for each event. For
- * files, the gateway and the library alike. One thread at a time, but for sender_produce and sender_pending. */
+ * files, the gateway and the library alike. One thread at a time, but for sender_produce, sender_produce_many and sender_pending. */
 #ifndef CITYTOTALS_PRODUCER_SENDER_H
 #define CITYTOTALS_PRODUCER_SENDER_H
 
@@ -40,6 +40,16 @@ int sender_submit(struct sender *sender, const struct message *message, void *ev
 /* The same without waiting, from any thread: ERROR_TIMEOUT when the queue is full. ERROR_REFUSED: Kafka's client can't go
  * on. */
 int sender_produce(struct sender *sender, const struct message *message, void *event_context, struct error *error);
+enum { SENDER_MANY_MOST = 128 };
+struct sender_item {
+    struct message message; /* all of one type */
+    void *event_context;
+    bool taken; /* set by the call */
+};
+/* sender_produce for up to SENDER_MANY_MOST at once, which costs less; its error when one was not taken. */
+int sender_produce_many(struct sender *sender, struct sender_item *items, size_t count, struct error *error);
+/* What waits for company goes now; verdicts are delivered until none is due, at most for timeout_ms. */
+void sender_push(struct sender *sender, int64_t timeout_ms);
 /* Deliver verdicts that are there, waiting at most timeout_ms for the first. */
 void sender_poll(struct sender *sender, int64_t timeout_ms);
 size_t sender_pending(const struct sender *sender); /* events without a verdict */
