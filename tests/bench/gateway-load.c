@@ -4,22 +4,31 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MOST = 256, EVENT_ROOM = 256, HEAD_ROOM = 1024, ANSWER_ROOM = 4 << 20, AGENCIES = 200 };
+enum { CONNECTIONS_MOST = 256, HEAD_ROOM = 1024, ANSWER_ROOM = 4 << 20, AGENCIES = 200, WAIT_MS = 60000, ID_DIGITS = 8, AGENCY_DIGITS = 3 };
+
+#define EVENT_BEFORE_ID "{\"type\":\"headcount-change\",\"id\":\"HB-2020-"
+#define EVENT_BEFORE_AGENCY "\",\"agency\":\"agency-"
+#define EVENT_REST                                                                                                                   \
+    "\",\"sector\":\"administrative\",\"reason\":\"retired\",\"delta\":-3,\"effective_date\":\"2020-10-30\",\"occurred_at\":"           \
+    "\"2020-10-30T08:15:00+07:00\"}\n"
+enum { EVENT_SIZE = sizeof EVENT_BEFORE_ID + ID_DIGITS + sizeof EVENT_BEFORE_AGENCY + AGENCY_DIGITS + sizeof EVENT_REST - 3 };
 
 struct connection {
     int socket;
     char *request, *answer;
     size_t size, sent, got, wanted; /* wanted: bytes of the whole answer; 0 = not known yet */
     int64_t began_ns;
+    bool waits_to_send;
 };
 
 static const char *token;
@@ -34,27 +43,40 @@ static int64_t now_ns(void)
     return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
 }
 
+static char *put_text(char *at, const char *text, size_t size)
+{
+    memcpy(at, text, size);
+    return at + size;
+}
+
+static char *put_digits(char *at, int64_t number, int digits)
+{
+    for (int i = digits; i-- > 0; number /= 10)
+        at[i] = (char)('0' + number % 10);
+    return at + digits;
+}
+
+/* Without printf: at 100 events a request the client would be mostly that. */
+static char *put_event(char *at, int64_t number)
+{
+    at = put_text(at, EVENT_BEFORE_ID, sizeof EVENT_BEFORE_ID - 1);
+    at = put_digits(at, number, ID_DIGITS);
+    at = put_text(at, EVENT_BEFORE_AGENCY, sizeof EVENT_BEFORE_AGENCY - 1);
+    at = put_digits(at, number % AGENCIES, AGENCY_DIGITS);
+    return put_text(at, EVENT_REST, sizeof EVENT_REST - 1);
+}
+
 static bool make_request(struct connection *connection)
 {
-    static char *body;
-    size_t size = 0;
     int64_t count = total - next_event < batch ? total - next_event : batch;
     if (count <= 0)
         return false;
-    if (!body)
-        body = malloc((size_t)batch * EVENT_ROOM);
-    for (int64_t i = 0; i < count; i++, next_event++)
-        size += (size_t)snprintf(body + size, EVENT_ROOM,
-                                 "{\"type\":\"headcount-change\",\"id\":\"HB-2020-%08" PRId64 "\",\"agency\":\"agency-%03d\",\"sector\":"
-                                 "\"administrative\",\"reason\":\"retired\",\"delta\":-3,\"effective_date\":\"2020-10-30\","
-                                 "\"occurred_at\":\"2020-10-30T08:15:00+07:00\"}\n",
-                                 next_event, (int)(next_event % AGENCIES));
-    connection->size = (size_t)sprintf(connection->request,
-                                       "POST /v1/events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\n"
-                                       "Content-Length: %zu\r\n\r\n",
-                                       token, batch == 1 ? "application/json" : "application/x-ndjson", size);
-    memcpy(connection->request + connection->size, body, size);
-    connection->size += size;
+    char *at = connection->request;
+    at += sprintf(at, "POST /v1/events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+                  token, batch == 1 ? "application/json" : "application/x-ndjson", (size_t)count * EVENT_SIZE);
+    for (int64_t i = 0; i < count; i++)
+        at = put_event(at, next_event++);
+    connection->size = (size_t)(at - connection->request);
     connection->sent = connection->got = connection->wanted = 0;
     connection->began_ns = now_ns();
     return true;
@@ -99,21 +121,30 @@ static void open_connection(struct connection *connection, const char *port)
     setsockopt(connection->socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (connect(connection->socket, (struct sockaddr *)&address, sizeof address) != 0)
         fail("connect");
-    connection->request = malloc(HEAD_ROOM + (size_t)batch * EVENT_ROOM);
+    connection->request = malloc(HEAD_ROOM + (size_t)batch * EVENT_SIZE);
     connection->answer = malloc(ANSWER_ROOM);
 }
 
-/* The next step of a connection that something can be done on. */
-static void step(struct connection *connection, struct pollfd *poll_of)
+/* What the socket does not take is sent when it does. */
+static void send_more(int poll, struct connection *connection)
 {
-    if (poll_of->events == POLLOUT) {
-        ssize_t more = send(connection->socket, connection->request + connection->sent, connection->size - connection->sent,
-                            MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (more < 0 && errno != EAGAIN)
-            fail("send");
-        connection->sent += more > 0 ? (size_t)more : 0;
-        if (connection->sent == connection->size)
-            poll_of->events = POLLIN;
+    ssize_t more = send(connection->socket, connection->request + connection->sent, connection->size - connection->sent,
+                        MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (more < 0 && errno != EAGAIN)
+        fail("send");
+    connection->sent += more > 0 ? (size_t)more : 0;
+    bool left = connection->sent < connection->size;
+    struct epoll_event event = {.events = EPOLLIN | (left ? EPOLLOUT : 0U), .data.ptr = connection};
+    if (left != connection->waits_to_send)
+        epoll_ctl(poll, EPOLL_CTL_MOD, connection->socket, &event);
+    connection->waits_to_send = left;
+}
+
+/* The next step of a connection that something can be done on. */
+static void step(int poll, struct connection *connection)
+{
+    if (connection->waits_to_send) {
+        send_more(poll, connection);
         return;
     }
     if (!read_answer(connection))
@@ -123,15 +154,13 @@ static void step(struct connection *connection, struct pollfd *poll_of)
     if (strncmp(connection->answer, "HTTP/1.1 200", 12) != 0)
         fprintf(stderr, "%.300s\n", connection->answer);
     if (make_request(connection))
-        poll_of->events = POLLOUT;
-    else
-        poll_of->fd = -1;
+        send_more(poll, connection);
 }
 
 int main(int argc, char **argv)
 {
     static struct connection connections[CONNECTIONS_MOST];
-    static struct pollfd polls[CONNECTIONS_MOST];
+    static struct epoll_event events[CONNECTIONS_MOST];
     if (argc != 6) {
         fprintf(stderr, "Usage: gateway-load PORT TOKEN CONNECTIONS BATCH EVENTS\n");
         return 2;
@@ -143,17 +172,21 @@ int main(int argc, char **argv)
     if (count < 1 || count > CONNECTIONS_MOST || batch < 1 || batch > 10000 || total < 1)
         return 2;
     latencies_us = malloc((size_t)(total / batch + 2) * sizeof *latencies_us);
+    int poll = epoll_create1(0);
     for (int i = 0; i < count; i++) {
         open_connection(&connections[i], argv[1]);
-        polls[i] = (struct pollfd){.fd = make_request(&connections[i]) ? connections[i].socket : -1, .events = POLLOUT};
+        epoll_ctl(poll, EPOLL_CTL_ADD, connections[i].socket, &(struct epoll_event){.events = EPOLLIN, .data.ptr = &connections[i]});
     }
     int64_t began = now_ns();
+    for (int i = 0; i < count; i++)
+        if (make_request(&connections[i]))
+            send_more(poll, &connections[i]);
     while (answered + refused < (total + batch - 1) / batch) {
-        if (poll(polls, (nfds_t)count, 60000) <= 0)
+        int ready = epoll_wait(poll, events, CONNECTIONS_MOST, WAIT_MS);
+        if (ready <= 0)
             fail("no answer within a minute");
-        for (int i = 0; i < count; i++)
-            if (polls[i].fd >= 0 && polls[i].revents)
-                step(&connections[i], &polls[i]);
+        for (int i = 0; i < ready; i++)
+            step(poll, events[i].data.ptr);
     }
     double seconds = (double)(now_ns() - began) * 1e-9;
     qsort(latencies_us, latency_count, sizeof *latencies_us, compare);
