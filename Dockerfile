@@ -6,6 +6,9 @@ FROM ${DEBIAN} AS build
 COPY image/packages /tmp/packages
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive xargs apt-get install -y --no-install-recommends < /tmp/packages
 ARG SOURCE_DATE_EPOCH=0
+ARG PIP_INDEX_URL
+ARG PIP_NO_INDEX
+ARG PIP_FIND_LINKS
 COPY . /src
 RUN SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} python3 /src/image/root.py /src /image \
     && find /image -exec touch --no-dereference --date=@0 {} +

@@ -60,12 +60,30 @@ def add_user(root, name, uid):
     (root / "etc/group").write_text(f"root:x:0:\n{name}:x:{uid}:\n")
 
 
+def fetch_bot_list(source, folder):
+    """The wheel that producer/bots.lock names, and what the bill says of it; None in sources from before there was one."""
+    lock = source / "producer/bots.lock"
+    if not lock.exists():
+        return None, None
+    run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", lock, "-d", folder)
+    [wheel] = pathlib.Path(folder).glob("*.whl")
+    name, version = re.match(r"(\S+)==(\S+)", lock.read_text()).groups()
+    return wheel, {"SPDXID": f"SPDXRef-{name}", "name": name, "versionInfo": version, "downloadLocation": "NOASSERTION",
+                   "filesAnalyzed": False, "licenseConcluded": "MIT", "licenseDeclared": "MIT", "copyrightText": "NOASSERTION",
+                   "checksums": [{"algorithm": "SHA256", "checksumValue": hashlib.sha256(wheel.read_bytes()).hexdigest()}],
+                   "comment": f"licence: /usr/share/doc/citytotals/LICENSE.{name}",
+                   "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl",
+                                     "referenceLocator": f"pkg:pypi/{name}@{version}"}]}
+
+
 def build(source, root):
-    """Of what is installed an image needs the programs, their data and the licence."""
-    with tempfile.TemporaryDirectory() as folder:
+    """Of what is installed an image needs the programs, their data and the licences. What is in the programs and comes from no
+    package of Debian is returned, for the bill."""
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as fetched:
+        wheel, bot_list = fetch_bot_list(source, fetched)
         flags = f"-ffile-prefix-map={source}=. -ffile-prefix-map={folder}=build"
         run("cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DCITYTOTALS_TESTS=OFF",
-            "-DCMAKE_INSTALL_PREFIX=/usr", f"-DCMAKE_C_FLAGS={flags}")
+            "-DCMAKE_INSTALL_PREFIX=/usr", f"-DCMAKE_C_FLAGS={flags}", *([f"-DCITYTOTALS_BOT_LIST={wheel}"] if wheel else []))
         run("cmake", "--build", folder)
         installed = pathlib.Path(folder, "installed")
         run("cmake", "--install", folder, "--strip", env={**os.environ, "DESTDIR": os.fspath(installed)})
@@ -73,7 +91,9 @@ def build(source, root):
             shutil.copy(installed / "usr/bin" / name, root / "usr/bin")
         shutil.copytree(installed / "usr/share/citytotals", root / "usr/share/citytotals")
         (root / "usr/share/doc/citytotals").mkdir(parents=True)
-        shutil.copy(installed / "usr/share/doc/citytotals/LICENSE", root / "usr/share/doc/citytotals")
+        for licence in (installed / "usr/share/doc/citytotals").glob("LICENSE*"):
+            shutil.copy(licence, root / "usr/share/doc/citytotals")
+        return [bot_list] if bot_list else []
 
 
 def owner(path):
@@ -132,14 +152,14 @@ def main():
     os.umask(0o022)
     root.mkdir()
     add_links(root)
-    build(source, root)
+    others = build(source, root)
     programs = [root / "usr/bin" / name for name in PROGRAMS]
     loaded = libraries(*programs)
     for path in [*loaded, *FILES]:
         copy(path, root)
     add_user(root, "citytotals", UID)
     owners = {owner(path) for path in loaded} | {"ca-certificates", "openssl", *EMBEDDED}
-    packages = [add_package(package, root) for package in sorted(owners)]
+    packages = [add_package(package, root) for package in sorted(owners)] + others
     version = run(programs[0], "--version").split()[-1]
     (root / "usr/share/doc/citytotals/VERSION").write_text(version + "\n")
     target = root / "usr/share/doc/citytotals/sbom.spdx.json"

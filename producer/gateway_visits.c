@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "producer/bots.h"
 #include "producer/client.h"
 #include "producer/gateway_state.h"
 #include "producer/visitor.h"
@@ -126,7 +127,11 @@ int gateway_open_visits(struct gateway *gateway, struct error *error)
         http_response_header(http_response_new(200, "image/gif", pixel, sizeof pixel), "Cache-Control", "no-store"));
     if (!visits->script || !visits->image)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    return load_secret(gateway, error);
+    int result = load_secret(gateway, error);
+    if (result >= 0)
+        log_info("page visits are taken; programs are told from people by %u patterns%s%s", bots_patterns,
+                 *bots_list ? ", those of " : " of our own: the list of crawler-user-agents is not in this build", bots_list);
+    return result;
 }
 
 void gateway_close_visits(struct gateway *gateway)
@@ -263,6 +268,6 @@ void gateway_get_visits(struct http_request *request, void *context)
     buffer_printf(&body, "{\"since\":\"%s\"", timestamp_format(gateway->visits->since_ms, since));
     for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++)
         buffer_printf(&body, ",\"%s\":%lld", outcomes[i].name, (long long)metrics_get(gateway->metrics, outcomes[i].metric, NULL));
-    buffer_text_append(&body, "}\n");
+    buffer_printf(&body, ",\"bots_by\":\"%s\"}\n", bots_list);
     http_reply(request, http_response_header(http_response_take(200, "application/json", &body), "Cache-Control", "no-store"));
 }

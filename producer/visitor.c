@@ -1,4 +1,4 @@
-/* Hashes of visitors, and what is no visit. */
+/* Hashes of visitors, whose page it is, how often an address comes. */
 #include "producer/visitor.h"
 
 #include <arpa/inet.h>
@@ -53,38 +53,6 @@ void visitor_hash(const uint8_t key[VISIT_KEY_SIZE], struct slice address, struc
     at = put(message, at, host, true);
     hmac(key, VISIT_KEY_SIZE, message, at, hash);
     memcpy(ret_visitor, hash, VISITOR_SIZE);
-}
-
-static bool holds(struct slice text, const char *word)
-{
-    size_t size = strlen(word);
-    for (size_t i = 0; i + size <= text.size; i++)
-        if (strncasecmp(text.data + i, word, size) == 0)
-            return true;
-    return false;
-}
-
-bool user_agent_is_bot(struct slice user_agent)
-{
-    static const char *const words[] = {
-        /* what readers of pages call themselves */
-        "bot", "crawl", "spider", "slurp", "archiver", "scrapy", "feed", "validator", "facebookexternalhit", "mediapartners",
-        "whatsapp", "bingpreview", "skypeuripreview", "google-read-aloud", "yandex.com/bots", "coccoc/", "zalo/link",
-        /* browsers without a person */
-        "headless", "phantomjs", "lighthouse", "selenium", "puppeteer", "playwright", "prerender", "pagespeed", "gtmetrix", "pingdom",
-        "uptime", "statuscake",
-        /* programs' libraries */
-        "curl/", "wget/", "python", "java/", "go-http-client", "okhttp", "libwww", "httpclient", "axios/", "node-fetch", "undici",
-        "perl", "ruby", "php/", "guzzle", "postman", "insomnia", "aiohttp", "httpx/", "http_request", "winhttp", "powershell",
-    };
-    if (user_agent.size == 0)
-        return true;
-    if (holds(user_agent, "cubot")) /* a maker of telephones */
-        return false;
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (holds(user_agent, words[i]))
-            return true;
-    return false;
 }
 
 /* "https://host:port" of a URL; its size 0 when it has none. */

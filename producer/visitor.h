@@ -1,5 +1,4 @@
-/* Page visits without knowing anybody: the day's keyed hash, who is a program and not a person, whose page it is, and how
- * often one address may come. Pure; docs/privacy.md says what it protects. */
+/* Page visits without knowing anybody: the day's keyed hash, whose page it is, and how often one address may come. Pure; docs/privacy.md says what it protects. */
 #ifndef CITYTOTALS_PRODUCER_VISITOR_H
 #define CITYTOTALS_PRODUCER_VISITOR_H
 
@@ -19,9 +18,6 @@ void visit_day_key(struct slice secret, int32_t day, uint8_t ret_key[VISIT_KEY_S
 /* The first 16 bytes of HMAC-SHA-256 with the day's key over address, user agent and host in small letters, a zero byte between. */
 void visitor_hash(const uint8_t key[VISIT_KEY_SIZE], struct slice address, struct slice user_agent, struct slice host,
                   uint8_t ret_visitor[VISITOR_SIZE]);
-
-/* By the words that programs which read pages call themselves; no user agent at all is a program's. */
-bool user_agent_is_bot(struct slice user_agent);
 
 /* Is the request from a page of one of the origins ("https://haiphong.gov.vn"; "*": every page)? `origin` is the header of
  * that name; without it (data NULL) the origin within `referer` counts. */

@@ -63,7 +63,9 @@ def check_bill(root):
     bill = json.loads((root / "usr/share/doc/citytotals/sbom.spdx.json").read_text())
     listed = {package["name"]: package["versionInfo"] for package in bill["packages"]}
     entries = {path.name for path in (root / "var/lib/dpkg/status.d").iterdir()}
-    assert set(listed) == entries | {"citytotals"}, set(listed) ^ entries
+    assert set(listed) == entries | {"citytotals", "crawler-user-agents"}, set(listed) ^ entries
+    assert (root / "usr/share/doc/citytotals/LICENSE.crawler-user-agents").stat().st_size > 1000
+    assert f"crawler-user-agents {listed['crawler-user-agents']}".encode() in (root / "usr/bin/citytotals-producer").read_bytes()
     assert {"libc6", "librdkafka1", "ca-certificates", "libjs-chart.js"} <= entries and len(entries) > 20
     for name in entries:
         assert (root / "usr/share/doc" / name / "copyright").stat().st_size > 100, name

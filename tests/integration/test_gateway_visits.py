@@ -49,7 +49,7 @@ def visit(gateway, address="203.0.113.7", path="/v1/visits", method="POST", agen
 def counts(gateway):
     answer = gateway.ask("GET", "/v1/visits", token=None)
     assert answer.status == 200
-    return {name: value for name, value in answer.json.items() if value and name != "since"}
+    return {name: value for name, value in answer.json.items() if value and name not in ("since", "bots_by")}
 
 
 def visits(city, count):
@@ -117,6 +117,9 @@ def test_who_does_not_want_to_be_counted_is_not(city, secret):
     assert visit(gateway, origin=None).status == 403
     assert visit(gateway, path="/v1/visit.gif", method="GET", origin=None).status == 200
     assert counts(gateway) == {"taken": 1, "opted_out": 2, "bots": 3, "other_origins": 3}
+    by = gateway.ask("GET", "/v1/visits", token=None).json["bots_by"]
+    gateway.process.wait_for_log(rf"programs are told from people by \d+ patterns, those of {by or 'crawler-user-agents'}|of our own: the list")
+    assert by.startswith("crawler-user-agents ") or "is not in this build" in gateway.process.log()
     assert len(visits(city, 1)) == 1
 
 
