@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.integration.test_send import arrived
 from tests.lab import events as e
 from tests.lab.gateway import DESCRIPTION, PRODUCER, Gateway, event, event_id, new_token, seen_answers
-from tests.lab.process import ROOT, wait_until
+from tests.lab.process import ROOT, free_ports, wait_until
 
 
 @pytest.fixture
@@ -248,3 +248,29 @@ def test_the_agency_guide_works_as_it_stands(city, gateway):
     assert names["send"]([event("py-1"), event("py-2", 0)], address, gateway.token)["refused"] == 1
     city.fold()
     assert city.total("events") == "7"  # 0017 and its reversal, 0018, M1, 0020, 0021, py-1: both languages' repeats count once
+
+
+def test_the_readme_works_as_it_stands(city):
+    """Its first event and its curl lines, on another port."""
+    text = (ROOT / "README.md").read_text().split("\n## Your first event", 1)[1].split("\n## ", 1)[0]
+    first, over_http = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    [sending] = re.findall(r"^echo .*?--create-topics$", first, re.DOTALL | re.MULTILINE)
+    [port] = free_ports(1)
+    assert over_http.count("curl -sS") == 4 and over_http.count("127.0.0.1:8080") == 2
+    env = {**os.environ, "PATH": f"{PRODUCER.parent}:{os.environ['PATH']}", "CITYTOTALS_BROKERS": city.kafka.bootstrap,
+           "CITYTOTALS_REDIS": city.redis.url, "CITYTOTALS_CITY": city.name}
+    city.directory.mkdir(parents=True, exist_ok=True)
+
+    def run(commands):
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", commands], capture_output=True, text=True, timeout=120, cwd=city.directory,
+                              env=env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    run(sending)
+    stop = 'status=$?; kill "$!"; wait "$!"; exit "$status"'  # the gateway that the block leaves running
+    said = run(f"trap '{stop}' EXIT\n{over_http.replace('127.0.0.1:8080', f'127.0.0.1:{port}')}")
+    one, several, table, status = map(json.loads, said.splitlines())
+    assert [each["accepted"] for each in (one, several, table)] == [1, 2, 1] and {each["refused"] for each in (one, several, table)} == {0}
+    assert status == {"event_id": one["records"][0]["event_id"], "status": "pending"}
+    city.fold()
+    assert city.total("events") == "4" and city.total("headcount_current") == "-6" and city.total("units_merged:commune") == "9"
