@@ -95,7 +95,8 @@ void gateway_get_refused(struct http_request *request, void *context);
 /* gateway_watch.c: files that change, and whether Kafka is there */
 struct gateway_watch {
     struct stat tokens, cert, key; /* as they were last seen */
-    int64_t looked_ms, asked_ms;
+    int64_t looked_ms, asked_ms, certificate_told_ms;
+    bool certificate_over;
     bool reachable;
     const char *reason; /* why not ready; NULL: ready */
 };

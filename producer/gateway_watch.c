@@ -12,6 +12,7 @@ enum {
     ASK_MS = 1000,         /* how long its answer is waited for */
     TRY_AGAIN_MS = 10000,  /* after a failure without a success since: who gets no requests could not be ready again */
     EXPIRES_SOON_S = 14 * 24 * 3600,
+    REMIND_MS = 24 * 3600 * 1000,
     DATE_SIZE = 32,
 };
 
@@ -56,7 +57,24 @@ void gateway_tell_certificate(struct gateway *gateway)
     log_warning("the certificate %s %s %s", gateway->options.tls_cert, left_s > 0 ? "expires soon, at" : "expired at", date);
 }
 
-static void reload_certificate(struct gateway *gateway)
+static bool certificate_is_over(const struct gateway *gateway)
+{
+    return http_certificate_expires_s(gateway->server) <= clock_wall_ms() / 1000;
+}
+
+/* Once a day, and when it expires: it stays in use, as clients decide whether they take it. */
+static void remind_of_certificate(struct gateway *gateway, struct gateway_watch *watch)
+{
+    bool over = certificate_is_over(gateway);
+    int64_t now_ms = clock_monotonic_ms();
+    if ((over && !watch->certificate_over) || now_ms - watch->certificate_told_ms >= REMIND_MS) {
+        gateway_tell_certificate(gateway);
+        watch->certificate_told_ms = now_ms;
+    }
+    watch->certificate_over = over;
+}
+
+static void reload_certificate(struct gateway *gateway, struct gateway_watch *watch)
 {
     struct error error = {0};
     if (http_reload_certificate(gateway->server, &error) < 0) {
@@ -65,6 +83,8 @@ static void reload_certificate(struct gateway *gateway)
     }
     log_info("the certificate was read again");
     gateway_tell_certificate(gateway);
+    watch->certificate_told_ms = clock_monotonic_ms();
+    watch->certificate_over = certificate_is_over(gateway);
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)
@@ -94,6 +114,8 @@ void gateway_watch_begin(struct gateway *gateway, struct gateway_watch *watch)
     changed(options->tokens, &watch->tokens);
     changed(options->tls_cert, &watch->cert);
     changed(options->tls_key, &watch->key);
+    watch->certificate_told_ms = watch->looked_ms;
+    watch->certificate_over = options->tls_cert && certificate_is_over(gateway);
 }
 
 static void look_at_files(struct gateway *gateway, struct gateway_watch *watch, bool asked)
@@ -110,7 +132,9 @@ static void look_at_files(struct gateway *gateway, struct gateway_watch *watch, 
     /* Both files are seldom written at one moment; a pair that does not fit is said, and read again with the second's change. */
     bool cert = changed(options->tls_cert, &watch->cert), key = changed(options->tls_key, &watch->key);
     if (options->tls_cert && (cert || key || asked))
-        reload_certificate(gateway);
+        reload_certificate(gateway, watch);
+    if (options->tls_cert)
+        remind_of_certificate(gateway, watch);
 }
 
 /* Does Kafka answer, when nothing else has shown that it is there? */

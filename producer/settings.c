@@ -189,7 +189,8 @@ static const struct setting gateway_settings[] = {
              "leaves those before in force."},
     {.name = "tls-cert", .kind = SETTING_TEXT, .offset = AT(tls_cert), .placeholder = "FILE",
      .help = "Speak TLS 1.2 and 1.3 with this certificate and those that it is signed by, in PEM. Read again on SIGHUP and when it or its "
-             "key changed; a bad pair is said and leaves the one before in force. Without it a proxy that ends TLS stands in front."},
+             "key changed; a bad pair is said and leaves the one before in force. One that expires within 14 days or has expired stays in "
+             "use, and is said daily with its date. Without it a proxy that ends TLS stands in front."},
     {.name = "tls-key", .kind = SETTING_TEXT, .offset = AT(tls_key), .placeholder = "FILE",
      .help = "The certificate's private key, in PEM without a password."},
     {.name = "visitor-secret-file", .kind = SETTING_TEXT, .offset = AT(visitor_secret), .placeholder = "FILE",

@@ -1,6 +1,7 @@
 """The gateway's own TLS: versions, certificates that change while it runs, and files that are not what they should be."""
 import http.client
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from tests.lab.certificates import make_pair
+from tests.lab.certificates import make_expiring, make_pair
 from tests.lab.gateway import PRODUCER, Gateway, event, new_token
 from tests.lab.process import wait_until
 
@@ -101,6 +102,39 @@ def test_a_renewed_certificate_is_taken_without_a_restart(gateway):
 def test_a_certificate_that_does_not_last_is_told(gateway):
     gateway.put(*make_pair(gateway.folder, "short", days=5))
     gateway.process.wait_for_log(r"certificate \S+tls.crt expires soon, at 20\d\d-")
+
+
+def test_a_certificate_that_is_over_is_told_and_clients_refuse_it(city):
+    """The gateway goes on with it: who takes it is for clients to say, and an operator may renew it while it runs."""
+    cert, key = make_expiring(city.directory, "over", -86400)
+
+    class Over(Secure):
+        def __init__(self, city):
+            super().__init__(city)
+            self.trusted = cert
+
+        def write_tokens(self, *more):  # between the files' making and the start
+            super().write_tokens(*more)
+            self.put(cert, key)
+    gateway = Over(city)
+    gateway.process.wait_for_log(r"certificate \S+tls.crt expired at 20\d\d-\d\d-\d\dT")
+    assert -2 * 86400 < gateway.metric("gateway_certificate_expires_timestamp_seconds") - time.time() < -86000
+    with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
+        gateway.post(event("a"))
+    careless = ssl._create_unverified_context()
+    answer = gateway.post(event("a"), connection=http.client.HTTPSConnection("127.0.0.1", gateway.port, timeout=60, context=careless))
+    assert answer.status == 200
+    gateway.put(gateway.folder / "first.crt", gateway.folder / "first.key")
+    gateway.trusted = gateway.folder / "first.crt"
+    gateway.process.wait_for_log("the certificate was read again")
+    assert gateway.post(event("b")).status == 200
+    assert len(re.findall("certificate .* expired at", gateway.process.log())) == 1
+
+
+def test_a_certificate_that_expires_while_it_is_in_use_is_told_again(gateway):
+    gateway.put(*make_expiring(gateway.folder, "soon", 6))
+    gateway.process.wait_for_log(r"certificate \S+tls.crt expires soon, at")
+    gateway.process.wait_for_log(r"certificate \S+tls.crt expired at")
 
 
 def test_bad_starts(city):
