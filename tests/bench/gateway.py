@@ -2,8 +2,8 @@
 
 All three run with the broker on the same cores, against the same topic of 4 partitions. The bare producer (bench-fill) does what any
 producer of these events must: it encodes each by the gateway's own encoder, gives it its agency as key, and ends when Kafka has
-acknowledged all, with acks=all and idempotence, without compression, as the gateway; it may wait 50 ms to fill a batch, and reads no
-verdicts. It neither parses, checks, makes ids, nor speaks HTTP. The client (gateway-load) keeps one request on its way per connection."""
+acknowledged all, with acks=all and idempotence, without compression, as the gateway; it may wait 50 ms to fill a batch, and only
+counts its verdicts. It neither parses, checks, makes ids, nor speaks HTTP. The client (gateway-load) keeps one request on its way per connection."""
 import argparse
 import os
 import pathlib
