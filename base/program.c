@@ -1,13 +1,26 @@
 /* What every command does before and after its own work. */
 #include "base/program.h"
 
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "base/log.h"
 
 volatile sig_atomic_t program_stop;
+volatile int program_stop_socket = -1, program_stop_pipe = -1;
 
 static void on_stop(int number)
 {
+    int saved = errno;
     program_stop = number;
+    if (program_stop_socket >= 0)
+        shutdown(program_stop_socket, SHUT_RDWR);
+    if (program_stop_pipe >= 0) {
+        ssize_t ignored = write(program_stop_pipe, "", 1); /* full: a wake-up is waiting already */
+        (void)ignored;
+    }
+    errno = saved;
 }
 
 int program_begin(struct program_run *run, const struct command *command, int argc, char **argv, void *options)

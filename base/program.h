@@ -15,6 +15,9 @@ struct program_run {
 
 /* The signal that asks the run to end; 0 before it came. */
 extern volatile sig_atomic_t program_stop;
+/* A wait that this signal ends too, -1 without: on a socket (redis_options.socket may point here), by shutting it down; on a pipe whose
+ * end for writing this is, by a byte. The pipe does not block. */
+extern volatile int program_stop_socket, program_stop_pipe;
 
 /* The settings into `options` (zeroed, its common options first), and the log as they want it; a reader that leaves is no signal any
  * more. 1: go on; 0: --help was printed; negative: run->error. Whatever it returns, program_end or

@@ -9,19 +9,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/program.h"
 #include "producer/schema_ids.h"
 #include "producer/send_state.h"
 #include "producer/topics.h"
 #include "schemas/rules.h"
 
 enum { STOP_FLUSH_MS = 10000, LOOK_MS = 10000, CREATE_MS = 30000, SETTLE_MS = 3000, WAIT_SLICE_MS = 200 };
-
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int number)
-{
-    stop_signal = number;
-}
 
 static void on_delivery(void *context, void *event_context, const struct sender_verdict *verdict)
 {
@@ -263,7 +257,7 @@ static int finish(struct send *send, int result, struct error *error)
         result = result < 0 ? result : closed;
     }
     if (result == -ERROR_INTERRUPTED)
-        report_note(&send->report, LOG_LEVEL_ERROR, "stopped by %s", stop_signal == SIGINT ? "SIGINT" : "SIGTERM");
+        report_note(&send->report, LOG_LEVEL_ERROR, "stopped by %s", program_stop == SIGINT ? "SIGINT" : "SIGTERM");
     summarise(send, sent);
     return result;
 }
@@ -272,44 +266,35 @@ int producer_send(int argc, char **argv)
 {
     static char standard_input[] = "-";
     static char *only_standard_input[] = {standard_input, NULL};
-    struct settings *settings = NULL;
-    struct error error = {0};
-    int operand_count = 0, status;
-    bool done = false;
+    struct program_run frame;
     struct send *send = calloc(1, sizeof *send);
     if (!send) {
         log_error("out of memory");
         return error_exit_status(ERROR_MEMORY);
     }
-    send->stop = &stop_signal;
+    send->stop = &program_stop;
     send->bytes = BUFFER_BOUNDED(VALUE_SIZE_MOST);
-    int result = settings_parse(&producer_command_send, argc, argv, &send->options, &settings, &send->names, &operand_count, &done,
-                                &error);
-    if (done)
+    int result = program_begin(&frame, &producer_command_send, argc, argv, &send->options);
+    if (result == 0)
         goto finish;
     report_begin(&send->report, (enum log_format)send->options.common.log_format);
-    log_configure((enum log_level)send->options.common.log_level, (enum log_format)send->options.common.log_format);
-    if (result < 0)
+    if (result < 0) {
+        log_configure((enum log_level)send->options.common.log_level, (enum log_format)send->options.common.log_format);
         goto failed;
-    send->name_count = (size_t)operand_count;
-    if (operand_count == 0) {
-        send->names = only_standard_input;
-        send->name_count = 1;
     }
+    send->names = frame.operand_count ? frame.operands : only_standard_input;
+    send->name_count = frame.operand_count ? (size_t)frame.operand_count : 1;
     send->defaults = (struct parser_defaults){.source = slice_of(send->options.source), .csv_type = send->options.csv_type - 1};
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}; /* no SA_RESTART: reads are woken */
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    if ((result = open_send(send, &error)) < 0)
+    program_catch_stop(true);
+    if ((result = open_send(send, &frame.error)) < 0)
         goto failed;
-    result = finish(send, send_all(send, &error), &error);
+    result = finish(send, send_all(send, &frame.error), &frame.error);
     goto finish;
 failed:
-    report_note(&send->report, LOG_LEVEL_ERROR, "citytotals-producer: %s", error.text);
-finish:
-    status = result < 0 ? error_exit_status(error.code)
-             : send->refused || send->refused_files || send->conflicts || send->dead_letters ? error_exit_status(ERROR_INPUT) : 0;
+    report_note(&send->report, LOG_LEVEL_ERROR, "citytotals-producer: %s", frame.error.text);
+finish:;
+    int status = result < 0 ? error_exit_status(frame.error.code)
+                 : send->refused || send->refused_files || send->conflicts || send->dead_letters ? error_exit_status(ERROR_INPUT) : 0;
     send->closing = true;
     sender_close(send->sender);
     send_wait_close(send);
@@ -319,7 +304,7 @@ finish:
     parser_free(send->parser);
     message_maker_free(send->maker);
     buffer_free(&send->bytes);
-    settings_free(settings);
     free(send);
+    program_close(&frame);
     return status;
 }

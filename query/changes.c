@@ -76,44 +76,36 @@ int query_changes(int argc, char **argv)
 {
     struct trace_options options = {0};
     struct trace trace = {0};
-    struct settings *settings = NULL;
-    struct error error = {0};
+    struct program_run frame;
     struct change_rows rows = {0};
     struct buffer out = BUFFER_BOUNDED(CHANGES_OUT_MOST);
     enum trace_verdict verdict = TRACE_NO_TOTAL;
-    char **operands, why[256] = "";
-    int operand_count;
-    bool done = false;
-    int result = settings_parse(&query_command_changes, argc, argv, &options, &settings, &operands, &operand_count, &done, &error);
-    if (result < 0 || done)
+    char why[256] = "";
+    int result = program_begin(&frame, &query_command_changes, argc, argv, &options);
+    if (result <= 0)
         goto finish;
-    log_configure((enum log_level)options.common.log_level, (enum log_format)options.common.log_format);
     if (options.from_log && !options.common.brokers)
-        result = error_set(&error, ERROR_USAGE, "--from-log reads Kafka: give --brokers HOST:PORT or CITYTOTALS_BROKERS");
+        result = error_set(&frame.error, ERROR_USAGE, "--from-log reads Kafka: give --brokers HOST:PORT or CITYTOTALS_BROKERS");
     if (result >= 0)
-        result = trace_begin(&trace, &options, &error);
+        result = trace_begin(&trace, &options, &frame.error);
     if (result >= 0)
-        result = trace_redis(&trace, &error);
+        result = trace_redis(&trace, &frame.error);
     if (result >= 0 && options.from_log)
-        result = trace_log(&trace, &error);
+        result = trace_log(&trace, &frame.error);
     if (result >= 0 && options.from_log)
-        result = trace_compare(&trace, &verdict, why, &error);
+        result = trace_compare(&trace, &verdict, why, &frame.error);
     if (result >= 0)
-        result = options.from_log ? change_rows_from_ledger(&trace, &rows, &error) : change_rows_from_stream(&trace, &rows, &error);
+        result = options.from_log ? change_rows_from_ledger(&trace, &rows, &frame.error) : change_rows_from_stream(&trace, &rows, &frame.error);
     if (result >= 0) {
         show(&trace, &rows, verdict, why, &out);
-        result = changes_write(&out, &error);
+        result = changes_write(&out, &frame.error);
     }
     if (result >= 0 && *trace.cut)
         log_warning("%s", trace.cut);
     if (result >= 0 && verdict == TRACE_DIFFERS)
         log_error("%s", why);
 finish:
-    if (result < 0)
-        log_error("%s", error.text);
     change_rows_free(&rows);
     buffer_free(&out);
-    trace_end(&trace);
-    settings_free(settings);
-    return trace_status(result, &error, verdict);
+    return trace_finish(&trace, &frame, result, verdict);
 }

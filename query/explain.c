@@ -267,33 +267,24 @@ int query_explain(int argc, char **argv)
 {
     struct trace_options options = {.from = INT32_MIN, .to = INT32_MIN};
     struct trace trace = {0};
-    struct settings *settings = NULL;
-    struct error error = {0};
+    struct program_run frame;
     struct buffer out = BUFFER_BOUNDED(CHANGES_OUT_MOST);
     enum trace_verdict verdict = TRACE_NO_TOTAL;
-    char **operands;
-    int operand_count;
-    bool done = false;
-    int result = settings_parse(&query_command_explain, argc, argv, &options, &settings, &operands, &operand_count, &done, &error);
-    if (result < 0 || done)
+    int result = program_begin(&frame, &query_command_explain, argc, argv, &options);
+    if (result <= 0)
         goto finish;
     options.from = options.to = INT32_MIN;
-    log_configure((enum log_level)options.common.log_level, (enum log_format)options.common.log_format);
-    if (operand_count != 1)
-        result = error_set(&error, ERROR_USAGE, "%d measures named; allowed: one, such as headcount.current", operand_count);
+    if (frame.operand_count != 1)
+        result = error_set(&frame.error, ERROR_USAGE, "%d measures named; allowed: one, such as headcount.current", frame.operand_count);
     else if (!options.common.brokers)
-        result = error_set(&error, ERROR_USAGE, "the events are in Kafka: give --brokers HOST:PORT or CITYTOTALS_BROKERS");
+        result = error_set(&frame.error, ERROR_USAGE, "the events are in Kafka: give --brokers HOST:PORT or CITYTOTALS_BROKERS");
     if (result >= 0)
-        result = trace_begin(&trace, &options, &error);
+        result = trace_begin(&trace, &options, &frame.error);
     if (result >= 0)
-        result = explain(&trace, operands[0], &verdict, &out, &error);
+        result = explain(&trace, frame.operands[0], &verdict, &out, &frame.error);
     if (result >= 0 && *trace.cut)
         log_warning("%s", trace.cut);
 finish:
-    if (result < 0)
-        log_error("%s", error.text);
     buffer_free(&out);
-    trace_end(&trace);
-    settings_free(settings);
-    return trace_status(result, &error, verdict);
+    return trace_finish(&trace, &frame, result, verdict);
 }

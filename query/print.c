@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "base/redis.h"
 #include "query/lag.h"
 #include "query/screen.h"
@@ -287,28 +288,16 @@ static int print_watch(struct print *print, struct error *error)
 int query_print(int argc, char **argv)
 {
     struct print print = {.lag_bound_ms = LAG_MS, .out = BUFFER_BOUNDED(TEXT_MOST), .shown = BUFFER_BOUNDED(TEXT_MOST)};
-    struct settings *settings = NULL;
-    struct error error = {0};
-    char **operands;
-    int operand_count;
-    bool done = false;
-    int result = settings_parse(&query_command_print, argc, argv, &print.options, &settings, &operands, &operand_count,
-                                &done, &error);
-    if (result < 0 || done)
-        goto finish;
-    log_configure((enum log_level)print.options.common.log_level, (enum log_format)print.options.common.log_format);
-    signal(SIGPIPE, SIG_IGN);
-    if (print.options.common.brokers && (result = lag_open(&print.options.common, &print.lag, &error)) < 0)
-        goto finish;
-    result = print.options.watch ? print_watch(&print, &error) : print_once(&print, &error);
-finish:
-    if (result < 0)
-        log_error("%s", error.text);
+    struct program_run frame;
+    int begun = program_begin(&frame, &query_command_print, argc, argv, &print.options), result = begun;
+    if (begun > 0)
+        result = print.options.common.brokers ? lag_open(&print.options.common, &print.lag, &frame.error) : 0;
+    if (begun > 0 && result >= 0)
+        result = print.options.watch ? print_watch(&print, &frame.error) : print_once(&print, &frame.error);
     print.lag = lag_close(print.lag);
     redis_drop(&print);
     totals_free(&print.totals);
     buffer_free(&print.out);
     buffer_free(&print.shown);
-    settings_free(settings);
-    return result < 0 ? error_exit_status(error.code) : 0;
+    return program_end(&frame, result);
 }

@@ -2,10 +2,9 @@
 #include "query/report_command.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 
-#include "base/log.h"
+#include "base/program.h"
 #include "base/redis.h"
 #include "query/report.h"
 
@@ -55,29 +54,17 @@ static int write_report(const struct report_options *options, const struct figur
 int query_report(int argc, char **argv)
 {
     struct report_options options = {0};
-    struct settings *settings = NULL;
+    struct program_run frame;
     struct names *names = NULL;
     struct figures figures = {0};
-    struct error error = {0};
-    char **operands;
-    int operand_count;
-    bool done = false;
-    int result =
-        settings_parse(&query_command_report, argc, argv, &options, &settings, &operands, &operand_count, &done, &error);
-    if (result < 0 || done)
-        goto finish;
-    log_configure((enum log_level)options.common.log_level, (enum log_format)options.common.log_format);
-    signal(SIGPIPE, SIG_IGN);
-    if (options.agencies && (result = names_read(options.agencies, &names, &error)) < 0)
-        goto finish;
-    result = read_figures(&options, names, &figures, &error);
-    if (result >= 0)
-        result = write_report(&options, &figures, &error);
-finish:
-    if (result < 0)
-        log_error("%s", error.text);
+    int begun = program_begin(&frame, &query_command_report, argc, argv, &options), result = begun;
+    if (begun > 0)
+        result = options.agencies ? names_read(options.agencies, &names, &frame.error) : 0;
+    if (begun > 0 && result >= 0)
+        result = read_figures(&options, names, &figures, &frame.error);
+    if (begun > 0 && result >= 0)
+        result = write_report(&options, &figures, &frame.error);
     figures_free(&figures);
     names_free(names);
-    settings_free(settings);
-    return result < 0 ? error_exit_status(error.code) : 0;
+    return program_end(&frame, result);
 }

@@ -7,12 +7,12 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/listen.h"
 #include "base/log.h"
 #include "base/management.h"
+#include "base/program.h"
 #include "base/redis.h"
 #include "query/query_metrics.h"
 #include "query/serve_state.h"
@@ -48,20 +48,7 @@ struct loop {
     bool published_stale;
 };
 
-static volatile sig_atomic_t stop_signal;
-static volatile int redis_socket = -1;
 static int wake_pipe[2] = {-1, -1};
-
-static void on_signal(int number)
-{
-    int saved = errno;
-    stop_signal = number;
-    if (redis_socket >= 0)
-        shutdown(redis_socket, SHUT_RDWR);
-    ssize_t ignored = write(wake_pipe[1], "", 1);
-    (void)ignored;
-    errno = saved;
-}
 
 static int redis_open(struct loop *loop, struct error *error)
 {
@@ -74,7 +61,7 @@ static int redis_open(struct loop *loop, struct error *error)
                                                  .route_key = key,
                                                  .connect_timeout_ms = CONNECT_MS,
                                                  .command_timeout_ms = COMMAND_MS,
-                                                 .socket = &redis_socket},
+                                                 .socket = &program_stop_socket},
                          &loop->redis, error);
 }
 
@@ -207,9 +194,9 @@ static void turn(struct loop *loop)
     int64_t began = clock_monotonic_ms();
     int result = look(loop, &changed, &error);
     /* A connection that had gone is tried once more before anybody hears of it; one that does not answer is not waited for twice. */
-    if (result < 0 && !stop_signal && clock_monotonic_ms() - began < CONNECT_MS)
+    if (result < 0 && !program_stop && clock_monotonic_ms() - began < CONNECT_MS)
         result = look(loop, &changed, &error);
-    if (stop_signal)
+    if (program_stop)
         return;
     loop->away = result < 0;
     if (result < 0) {
@@ -287,7 +274,7 @@ static void pause_loop(struct loop *loop)
     int64_t due = loop->published_ms + loop->serve.options.interval_ms;
     due = due > loop->next_whole_ms ? due : loop->next_whole_ms;
     int64_t early = due - clock_monotonic_ms();
-    if (early > 0 && !stop_signal)
+    if (early > 0 && !program_stop)
         poll(NULL, 0, (int)(early < loop->serve.options.interval_ms ? early : loop->serve.options.interval_ms));
 }
 
@@ -297,9 +284,9 @@ static int run(struct loop *loop, struct error *error)
     if (result < 0)
         return result;
     loop->beat_ms = clock_monotonic_ms();
-    while (!stop_signal) {
+    while (!program_stop) {
         turn(loop);
-        if (!stop_signal)
+        if (!program_stop)
             pause_loop(loop);
     }
     log_info("stopping: %zu streams get a goodbye", hub_clients(loop->serve.hub));
@@ -307,32 +294,25 @@ static int run(struct loop *loop, struct error *error)
     return 0;
 }
 
+static int make_pipe(struct error *error)
+{
+    if (pipe(wake_pipe) < 0 || fcntl(wake_pipe[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(wake_pipe[1], F_SETFL, O_NONBLOCK) < 0)
+        return error_set(error, ERROR_IO, "make a pipe: %s", strerror(errno));
+    program_stop_pipe = wake_pipe[1];
+    return 0;
+}
+
 int query_serve(int argc, char **argv)
 {
     static struct loop loop;
-    struct settings *settings = NULL;
-    struct error error = {0};
-    char **operands;
-    int operand_count;
-    bool done = false;
-    int result = settings_parse(&query_command_serve, argc, argv, &loop.serve.options, &settings, &operands, &operand_count,
-                                &done, &error);
-    if (result < 0 || done)
-        goto finish;
-    log_configure((enum log_level)loop.serve.options.common.log_level, (enum log_format)loop.serve.options.common.log_format);
+    struct program_run frame;
+    int begun = program_begin(&frame, &query_command_serve, argc, argv, &loop.serve.options), result = begun;
     pthread_mutex_init(&loop.serve.lock, NULL);
     atomic_init(&loop.serve.lag, -1);
-    if (pipe(wake_pipe) < 0 || fcntl(wake_pipe[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(wake_pipe[1], F_SETFL, O_NONBLOCK) < 0) {
-        result = error_set(&error, ERROR_IO, "make a pipe: %s", strerror(errno));
-        goto finish;
+    if (begun > 0 && (result = make_pipe(&frame.error)) >= 0) {
+        program_catch_stop(false);
+        result = run(&loop, &frame.error);
     }
-    signal(SIGPIPE, SIG_IGN);
-    sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_signal}, NULL);
-    sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal}, NULL);
-    result = run(&loop, &error);
-finish:
-    if (result < 0)
-        log_error("%s", error.text);
     if (loop.serve.hub)
         hub_end(loop.serve.hub);
     loop.server = http_stop(loop.server, GRACE_MS);
@@ -346,6 +326,5 @@ finish:
     hub_free(loop.serve.hub);
     names_free(loop.serve.names);
     metrics_free(loop.serve.metrics);
-    settings_free(settings);
-    return result < 0 ? error_exit_status(error.code) : 0;
+    return program_end(&frame, result);
 }

@@ -4,11 +4,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "base/redis.h"
 #include "query/documents.h"
 #include "schemas/event_log.h"
@@ -16,16 +16,6 @@
 #include "schemas/seen_lane.h"
 
 enum { CONNECT_MS = 5000, COMMAND_MS = 30000, DRAW_EVERY_MS = 100, DIFFERENCE_STATUS = 4, FIELD_SIZE = 160, LANE_PIECE = 40000 };
-
-static volatile sig_atomic_t stop_signal;
-static volatile int redis_socket = -1;
-
-static void on_signal(int number)
-{
-    stop_signal = number;
-    if (redis_socket >= 0)
-        shutdown(redis_socket, SHUT_RDWR);
-}
 
 int trace_begin(struct trace *trace, const struct trace_options *options, struct error *error)
 {
@@ -41,10 +31,7 @@ int trace_begin(struct trace *trace, const struct trace_options *options, struct
         return error_set(error, ERROR_USAGE, "option --category: \"%s\"; allowed: a unit category or a sector", options->category);
     if (trace->filter.from > trace->filter.to)
         return error_set(error, ERROR_USAGE, "option --from: it is after --to");
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    program_catch_stop(true);
     return 0;
 }
 
@@ -54,13 +41,13 @@ int trace_redis(struct trace *trace, struct error *error)
     char key[REDIS_KEY_SIZE];
     redis_key(key, common->city, snapshot_hash_suffix(SNAPSHOT_TOTALS));
     int result = redis_connect(&(struct redis_options){.url = common->redis, .route_key = key, .connect_timeout_ms = CONNECT_MS,
-                                                       .command_timeout_ms = COMMAND_MS, .socket = &redis_socket},
+                                                       .command_timeout_ms = COMMAND_MS, .socket = &program_stop_socket},
                                &trace->redis, error);
     if (result >= 0)
         result = snapshot_read(trace->redis, common->city, SNAPSHOT_EVERYTHING, &trace->snapshot, error);
     if (result >= 0)
         result = totals_make(&trace->snapshot, common->city, INT32_MIN, &trace->totals, error);
-    return stop_signal && result < 0 ? error_set(error, ERROR_INTERRUPTED, "interrupted") : result;
+    return program_stop && result < 0 ? error_set(error, ERROR_INTERRUPTED, "interrupted") : result;
 }
 
 static int expect(void *context, const uint8_t *records, size_t count, int64_t index, struct error *error)
@@ -85,7 +72,7 @@ static int read_lanes(struct trace *trace, struct error *error)
     if (result >= 0)
         result = ledger_new(&trace->filter, all, trace->options->memory, &trace->ledger, error);
     for (uint32_t lane = 0; lane < SEEN_LANES && result >= 0; lane++)
-        result = stop_signal ? error_set(error, ERROR_INTERRUPTED, "interrupted")
+        result = program_stop ? error_set(error, ERROR_INTERRUPTED, "interrupted")
                              : seen_lane_read(trace->redis, seen_lane_key(key, city, GENERATION_LIVE, lane),
                                               (struct seen_range){.to = records[lane], .piece = LANE_PIECE}, expect, trace->ledger,
                                               NULL, error);
@@ -151,7 +138,7 @@ static int read_log(struct trace *trace, logged_event_fn take, struct error *err
     const struct trace_options *options = trace->options;
     struct event_log *log = NULL;
     int result = event_log_open(&(struct event_log_options){.common = &options->common, .registry = &options->registry,
-                                                            .client_id = "citytotals-query", .stop = &stop_signal,
+                                                            .client_id = "citytotals-query", .stop = &program_stop,
                                                             .connect_timeout_ms = options->connect_timeout_ms,
                                                             .types = 1u << EVENT_HEADCOUNT_CHANGE | 1u << EVENT_UNIT_MERGER},
                                 &log, error);
@@ -173,14 +160,6 @@ int trace_log(struct trace *trace, struct error *error)
     if (result >= 0 && ledger_begin_again(trace->ledger))
         result = read_log(trace, on_event_again, error);
     return result;
-}
-
-void trace_end(struct trace *trace)
-{
-    ledger_free(trace->ledger);
-    totals_free(&trace->totals);
-    snapshot_free(&trace->snapshot);
-    redis_free(trace->redis);
 }
 
 static bool differs(const char *name, int64_t shown, int64_t sum, char why[256])
@@ -255,7 +234,12 @@ int trace_compare(const struct trace *trace, enum trace_verdict *ret_verdict, ch
     return result;
 }
 
-int trace_status(int result, const struct error *error, enum trace_verdict verdict)
+int trace_finish(struct trace *trace, struct program_run *run, int result, enum trace_verdict verdict)
 {
-    return result < 0 ? error_exit_status(error->code) : verdict == TRACE_DIFFERS ? DIFFERENCE_STATUS : 0;
+    ledger_free(trace->ledger);
+    totals_free(&trace->totals);
+    snapshot_free(&trace->snapshot);
+    redis_free(trace->redis);
+    int status = program_end(run, result);
+    return result >= 0 && verdict == TRACE_DIFFERS ? DIFFERENCE_STATUS : status;
 }

@@ -2,8 +2,7 @@
 #ifndef CITYTOTALS_QUERY_TRACE_H
 #define CITYTOTALS_QUERY_TRACE_H
 
-#include <signal.h>
-
+#include "base/program.h"
 #include "query/ledger.h"
 #include "query/settings.h"
 #include "query/totals.h"
@@ -22,13 +21,12 @@ struct trace {
     int64_t next_draw_ms;
 };
 
-/* Installs the signals' handler, takes the options over into a filter. ERROR_USAGE. */
+/* Catches the stop signals, takes the options over into a filter. ERROR_USAGE. */
 int trace_begin(struct trace *trace, const struct trace_options *options, struct error *error);
 /* Everything in Redis that is asked for, in one consistent view. */
 int trace_redis(struct trace *trace, struct error *error);
 /* The events of Kafka's log that the snapshot counts. Its filter may be changed before. */
 int trace_log(struct trace *trace, struct error *error);
-void trace_end(struct trace *trace);
 
 /* How the sums compare with what Redis has under the same filter. */
 enum trace_verdict {
@@ -38,7 +36,7 @@ enum trace_verdict {
 };
 /* *ret_why: the first number that differs, as a sentence. */
 int trace_compare(const struct trace *trace, enum trace_verdict *ret_verdict, char why[256], struct error *error);
-/* The same exit status for both commands. */
-int trace_status(int result, const struct error *error, enum trace_verdict verdict);
+/* The end of both commands: frees `trace`, ends the run. Returns the exit status. */
+int trace_finish(struct trace *trace, struct program_run *run, int result, enum trace_verdict verdict);
 
 #endif
