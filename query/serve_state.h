@@ -29,8 +29,21 @@ struct serve {
 /* serve_routes.c */
 int serve_routes_make(struct serve *serve, struct error *error);
 void serve_routes_free(struct serve *serve);
+
+/* serve_answer.c */
 void serve_answered(const struct http_request *request, unsigned status, void *context);
 struct view *serve_view(struct serve *serve); /* with a reference; NULL while there is none */
+
+/* serve_figures.c, serve_report.c: handlers */
+void serve_get_totals(struct http_request *request, void *context);
+void serve_get_units(struct http_request *request, void *context);
+void serve_get_agencies(struct http_request *request, void *context);
+void serve_get_visitors(struct http_request *request, void *context);
+void serve_get_agency(struct http_request *request, void *context);
+void serve_get_changes(struct http_request *request, void *context);
+void serve_get_changes_atom(struct http_request *request, void *context);
+void serve_get_history(struct http_request *request, void *context);
+void serve_get_report(struct http_request *request, void *context);
 
 /* serve_lag.c: a thread of its own, since Kafka may let it wait */
 struct lag_watch;
