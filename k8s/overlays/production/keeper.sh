@@ -81,7 +81,9 @@ if [ $# -gt 0 ]; then
   redis "$SELF" "$@"
   exit
 fi
+trap 'exit 0' TERM # the first process of a container ends by no signal that it does not take; its pod would take a minute to go
 while :; do
   turn
-  sleep "${PAUSE:-5}"
+  sleep "${PAUSE:-5}" &
+  wait $!
 done
