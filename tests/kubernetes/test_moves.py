@@ -20,17 +20,6 @@ def test_consumers_from_one_to_four_and_back(deployed):
     deployed.scale_consumer(2)
 
 
-def test_a_rolling_update_refuses_nobody(deployed):
-    before = deployed.refusals
-    with deployed.traffic() as traffic:
-        for workload in (deployed.consumer, *ALL):
-            deployed.kubectl("rollout", "restart", workload, "-n", NAMESPACE)
-        deployed.rolled_out(deployed.consumer, *ALL)
-        traffic.wait_for_batches(10)
-    deployed.expect_exact()
-    assert deployed.refusals == before
-
-
 def test_a_drained_node_loses_nothing(deployed, kubectl):
     keep = {pod["spec"]["nodeName"] for name in ("kafka", "redis") for pod in deployed.pods(name)}
     free = [node["metadata"]["name"] for node in kubectl.get("nodes")["items"] if node["metadata"]["name"] not in keep]

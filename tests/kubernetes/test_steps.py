@@ -140,8 +140,8 @@ def offsets_from(redis_client, partition):
 
 
 def test_partitions_are_added_and_secrets_replaced(deployed, kubectl, shell, redis_client, password):
-    """All consumers and gateways are restarted once for all three: then only a further consumer makes the group share the new partitions."""
-    secret, earlier = "rm secrets/visitor-secret && ./make-secrets", password()
+    """All pods are rolled, and refuse nobody. After consumers were, only a further one makes the group share the new partitions."""
+    secret, earlier, refusals = "rm secrets/visitor-secret && ./make-secrets", password(), deployed.refusals
     visit(deployed)
     visit(deployed)
     wait_for_visits(deployed, 1)
@@ -155,6 +155,7 @@ def test_partitions_are_added_and_secrets_replaced(deployed, kubectl, shell, red
         shell(line("More partitions", "scale sts/consumer"))
         traffic.wait_for_batches(20)
     deployed.expect_exact()
+    assert deployed.refusals == refusals
     assert any(offsets_from(redis_client, 8).values())
     deployed.scale_consumer(2)
     visit(deployed)
