@@ -1,136 +1,49 @@
 /* A blocking Redis connection over hiredis: URL, checks of the server, commands, functions. */
 #include "base/redis.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#ifdef HAVE_HIREDIS_SSL
-#include <hiredis/hiredis_ssl.h>
-#endif
 
-enum { PART_MOST = 512, REDIRECTS_MOST = 5 };
+#include "base/redis_tls.h"
+#include "base/redis_url.h"
+
+enum { REDIRECTS_MOST = 5 };
 #define STRING_MOST (512LL * 1024 * 1024)
-
-struct url {
-    char host[256], user[PART_MOST], password[PART_MOST];
-    int port, database;
-    bool tls, cluster;
-};
 
 struct redis {
     redisContext *context;
     volatile int *socket; /* the caller's; may be NULL */
-#ifdef HAVE_HIREDIS_SSL
-    redisSSLContext *ssl;
-#endif
+    struct redis_place place;
+    struct redis_node node; /* it is connected to this one */
+    struct ssl_st *ssl;     /* the context's; NULL without TLS */
 };
 
-static int bad_url(struct error *error, const char *what)
+/* What the place says, its files apart. */
+static int read_place(const struct redis_place *place, struct redis_url *ret_url, struct error *error)
 {
-    return error_set(error, ERROR_CONFIG,
-                     "redis URL: %s; allowed: redis://[user:pass@]host:port[/db], rediss://… for TLS, redis+cluster://…", what);
-}
-
-static bool decode_part(const char *from, size_t size, char to[PART_MOST])
-{
-    size_t at = 0;
-    for (size_t i = 0; i < size; i++) {
-        unsigned byte = (unsigned char)from[i];
-        if (byte == '%') {
-            char digits[3] = {0};
-            if (i + 2 >= size || !isxdigit((unsigned char)from[i + 1]) || !isxdigit((unsigned char)from[i + 2]))
-                return false;
-            memcpy(digits, from + i + 1, 2);
-            byte = (unsigned)strtoul(digits, NULL, 16);
-            i += 2;
-        }
-        if (at + 1 >= PART_MOST || byte == 0)
-            return false;
-        to[at++] = (char)byte;
-    }
-    to[at] = '\0';
-    return true;
-}
-
-static bool number_part(const char *text, int most, int *ret_number)
-{
-    char *end;
-    if (!isdigit((unsigned char)*text))
-        return false;
-    long number = strtol(text, &end, 10);
-    if (*end || number > most)
-        return false;
-    *ret_number = (int)number;
-    return true;
-}
-
-static int parse_url(const char *text, struct url *ret_url, struct error *error)
-{
-    struct url url = {0};
-    const char *rest = strstr(text, "://");
-    size_t scheme = rest ? (size_t)(rest - text) : 0;
-    if (scheme == 6 && strncmp(text, "rediss", 6) == 0)
-        url.tls = true;
-    else if (scheme == 13 && strncmp(text, "redis+cluster", 13) == 0)
-        url.cluster = true;
-    else if (scheme != 5 || strncmp(text, "redis", 5) != 0)
-        return bad_url(error, "it does not begin with a known scheme");
-    rest += 3;
-    const char *slash = strchr(rest, '/'), *at = NULL;
-    size_t size = slash ? (size_t)(slash - rest) : strlen(rest);
-    for (size_t i = 0; i < size; i++)
-        if (rest[i] == '@')
-            at = rest + i;
-    if (at) {
-        const char *colon = memchr(rest, ':', (size_t)(at - rest));
-        const char *user_end = colon ? colon : at;
-        if (!decode_part(rest, (size_t)(user_end - rest), url.user) ||
-            (colon && !decode_part(colon + 1, (size_t)(at - colon) - 1, url.password)))
-            return bad_url(error, "its user or password is not well percent-encoded");
-        size -= (size_t)(at + 1 - rest);
-        rest = at + 1;
-    }
-    char address[256];
-    if (size == 0 || size >= sizeof address)
-        return bad_url(error, "it names no host");
-    memcpy(address, rest, size);
-    address[size] = '\0';
-    char *host = address, *port = NULL;
-    if (*host == '[') {
-        char *close = strchr(host, ']');
-        if (!close)
-            return bad_url(error, "its IPv6 address has no ]");
-        *close = '\0';
-        host++;
-        port = close[1] == ':' ? close + 2 : NULL;
-    } else if ((port = strrchr(host, ':'))) {
-        *port++ = '\0';
-    }
-    if (*host == '\0')
-        return bad_url(error, "it names no host");
-    if (!port)
-        return bad_url(error, "it names no port");
-    if (!number_part(port, 65535, &url.port) || url.port == 0)
-        return bad_url(error, "its port is not a number from 1 to 65535");
-    if (slash && slash[1] && !number_part(slash + 1, 1000000, &url.database))
-        return bad_url(error, "its database is not a number");
-    if (url.cluster && url.database != 0)
-        return bad_url(error, "a cluster has only database 0");
-    snprintf(url.host, sizeof url.host, "%s", host);
-#ifndef HAVE_HIREDIS_SSL
-    if (url.tls)
+    struct redis_url url = {0};
+    int result = redis_url_parse(place->url, &url, error);
+    if (result < 0)
+        return result;
+    if (!place->cert != !place->key)
+        return error_set(error, ERROR_CONFIG, "redis-%s is set, and redis-%s is not; allowed: both or neither", place->cert ? "cert" : "key",
+                         place->cert ? "key" : "cert");
+    if (!url.tls && (place->ca || place->cert))
+        return error_set(error, ERROR_CONFIG, "redis-%s is set, and the redis URL is one without TLS; allowed: rediss://, rediss+cluster://",
+                         place->ca ? "ca" : "cert");
+    if (url.tls && !redis_tls_is_there())
         return error_set(error, ERROR_CONFIG, "redis URL: this build has no TLS for Redis (hiredis 1.0 or newer has it)");
-#endif
     *ret_url = url;
     return 0;
 }
 
-int redis_url_check(const char *url, struct error *error)
+int redis_place_check(const struct redis_place *place, struct error *error)
 {
-    struct url parsed;
-    return parse_url(url, &parsed, error);
+    struct redis_url url = {0};
+    int result = read_place(place, &url, error);
+    return result >= 0 && url.tls ? redis_tls_check(place, error) : result;
 }
 
 struct redis *redis_free(struct redis *redis)
@@ -141,10 +54,6 @@ struct redis *redis_free(struct redis *redis)
         *redis->socket = -1;
     if (redis->context)
         redisFree(redis->context);
-#ifdef HAVE_HIREDIS_SSL
-    if (redis->ssl)
-        redisFreeSSLContext(redis->ssl);
-#endif
     free(redis);
     return NULL;
 }
@@ -172,7 +81,11 @@ static int reply_error(const char *text, struct error *error)
 static int context_error(struct redis *redis, struct error *error)
 {
     const char *text = redis->context->errstr;
-    if (redis->context->err == REDIS_ERR_IO && errno == EAGAIN)
+    int error_number = errno;
+    char why[256];
+    if (redis->ssl && (redis->context->err == REDIS_ERR_IO || redis->context->err == REDIS_ERR_EOF) && redis_tls_broke(redis->ssl, &redis->place, why, sizeof why))
+        return error_set(error, ERROR_REDIS, "TLS with redis at %s:%d: %s", redis->node.host, redis->node.port, why);
+    if (redis->context->err == REDIS_ERR_IO && error_number == EAGAIN)
         return error_set(error, ERROR_REDIS, "redis: no answer in time");
     return error_set(error, ERROR_REDIS, "redis: %s", redis->context->err && *text ? text : "the connection is gone");
 }
@@ -226,27 +139,8 @@ static struct timeval time_of(int64_t ms, int64_t otherwise)
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 }
 
-static int open_context(struct redis *redis, const struct url *url, const struct redis_options *options, struct error *error)
+static int log_in(struct redis *redis, const struct redis_url *url, struct error *error)
 {
-    redis->context = redisConnectWithTimeout(url->host, url->port, time_of(options->connect_timeout_ms, 5000));
-    if (!redis->context || redis->context->err)
-        return error_set(error, ERROR_REDIS, "connect to redis at %s:%d: %s", url->host, url->port,
-                         redis->context ? redis->context->errstr : "out of memory");
-    redis->socket = options->socket;
-    if (redis->socket)
-        *redis->socket = redis->context->fd;
-    redisSetTimeout(redis->context, time_of(options->command_timeout_ms, 30000));
-    redisEnableKeepAlive(redis->context);
-#ifdef HAVE_HIREDIS_SSL
-    if (url->tls) {
-        redisSSLContextError code = REDIS_SSL_CTX_NONE;
-        redisInitOpenSSL();
-        redis->ssl = redisCreateSSLContext(NULL, "/etc/ssl/certs", NULL, NULL, url->host, &code);
-        if (!redis->ssl || redisInitiateSSLWithContext(redis->context, redis->ssl) != REDIS_OK)
-            return error_set(error, ERROR_REDIS, "TLS with redis at %s:%d: %s", url->host, url->port,
-                             redis->ssl ? redis->context->errstr : redisSSLContextGetError(code));
-    }
-#endif
     redisReply *reply = NULL;
     int result = 0;
     if (*url->user || *url->password) {
@@ -261,6 +155,26 @@ static int open_context(struct redis *redis, const struct url *url, const struct
             freeReplyObject(reply);
     }
     return result;
+}
+
+static int open_context(struct redis *redis, const struct redis_url *url, const struct redis_options *options, struct error *error)
+{
+    const struct redis_node *node = &redis->node;
+    struct timeval connect_time = time_of(options->connect_timeout_ms, 5000);
+    redis->context = redisConnectWithTimeout(node->host, node->port, connect_time);
+    if (!redis->context || redis->context->err)
+        return error_set(error, ERROR_REDIS, "connect to redis at %s:%d: %s", node->host, node->port,
+                         redis->context ? redis->context->errstr : "out of memory");
+    redis->socket = options->socket;
+    if (redis->socket)
+        *redis->socket = redis->context->fd;
+    redisEnableKeepAlive(redis->context);
+    redisSetTimeout(redis->context, connect_time);
+    int result = url->tls ? redis_tls_start(redis->context, &redis->place, node, &redis->ssl, error) : 0;
+    if (result < 0)
+        return result;
+    redisSetTimeout(redis->context, time_of(options->command_timeout_ms, 30000));
+    return log_in(redis, url, error);
 }
 
 /* "name:value" of an INFO answer. */
@@ -329,21 +243,21 @@ static int check_server(struct redis *redis, const struct redis_options *options
 }
 
 /* In a cluster: ask for the route key; MOVED names the node that has its slot. 1 when moved. */
-static int follow_slot(struct redis *redis, const struct redis_options *options, struct url *url, struct error *error)
+static int follow_slot(struct redis *redis, const struct redis_options *options, struct redis_node *node, struct error *error)
 {
     redisReply *reply = redisCommand(redis->context, "EXISTS %s", options->route_key);
     if (!reply)
         return context_error(redis, error);
     int result = 0;
-    char host[256];
+    char host[REDIS_HOST_MOST];
     int slot, port;
     if (reply->type == REDIS_REPLY_ERROR && sscanf(reply->str, "MOVED %d %255[^ \r\n]", &slot, host) == 2) {
         char *colon = strrchr(host, ':');
-        if (colon && number_part(colon + 1, 65535, &port)) {
+        if (colon && redis_number_parse(colon + 1, 65535, &port)) {
             *colon = '\0';
-            if (*host)
-                snprintf(url->host, sizeof url->host, "%s", host);
-            url->port = port;
+            if (*host && strcmp(host, "?") != 0) /* else the same, for it does not know its name */
+                snprintf(node->host, sizeof node->host, "%s", host);
+            node->port = port;
             result = 1;
         }
     } else if (reply->type == REDIS_REPLY_ERROR) {
@@ -353,26 +267,45 @@ static int follow_slot(struct redis *redis, const struct redis_options *options,
     return result;
 }
 
-int redis_connect(const struct redis_options *options, struct redis **ret_redis, struct error *error)
+/* To a node, and where it sends us. */
+static int connect_from(const struct redis_options *options, const struct redis_url *url, struct redis_node node, struct redis **ret_redis,
+                        struct error *error)
 {
-    struct url url;
-    int result = parse_url(options->url, &url, error);
-    for (int i = 0; result >= 0 && i < REDIRECTS_MOST; i++) {
+    int result = 1;
+    for (int i = 0; result > 0 && i < REDIRECTS_MOST; i++) {
         struct redis *redis = calloc(1, sizeof *redis);
         if (!redis)
             return error_set(error, ERROR_MEMORY, "out of memory");
-        result = open_context(redis, &url, options, error);
-        if (result >= 0 && url.cluster && options->route_key)
-            result = follow_slot(redis, options, &url, error);
+        redis->place = options->place;
+        redis->node = node;
+        result = open_context(redis, url, options, error);
+        if (result >= 0 && url->cluster && options->route_key)
+            result = follow_slot(redis, options, &node, error);
         if (result == 0)
             result = check_server(redis, options, error);
-        if (result == 0) {
+        if (result == 0)
             *ret_redis = redis;
-            return 0;
-        }
-        redis_free(redis);
+        else
+            redis_free(redis);
     }
-    return result < 0 ? result : error_set(error, ERROR_REDIS, "redis cluster: too many redirections");
+    return result > 0 ? error_set(error, ERROR_REDIS, "redis cluster: too many redirections") : result;
+}
+
+int redis_connect(const struct redis_options *options, struct redis **ret_redis, struct error *error)
+{
+    struct redis_url url = {0};
+    struct error local = {0};
+    if (!error)
+        error = &local;
+    int result = read_place(&options->place, &url, error);
+    if (result < 0)
+        return result;
+    for (int i = 0; i < url.node_count; i++) {
+        result = connect_from(options, &url, url.nodes[i], ret_redis, error);
+        if (result >= 0 || error->class != ERROR_CLASS_RETRY)
+            break;
+    }
+    return result;
 }
 
 int redis_function_ensure(struct redis *redis, const char *name, const char *code, struct error *error)

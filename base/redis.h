@@ -7,12 +7,13 @@
 #include <hiredis/hiredis.h>
 
 #include "base/error.h"
+#include "base/redis_place.h"
 #include "base/slice.h"
 
 struct redis_options {
-    const char *url;         /* redis://[user:pass@]host:port[/db], rediss://…, redis+cluster://… ; percent-decoded parts */
+    struct redis_place place;
     const char *route_key;   /* a key of the slot that will be used (cluster: MOVED is followed to its node); may be NULL */
-    int64_t connect_timeout_ms; /* 0 = 5 s */
+    int64_t connect_timeout_ms; /* of each node that is asked, and as much for its TLS; 0 = 5 s */
     int64_t command_timeout_ms; /* 0 = 30 s */
     volatile int *socket; /* may be NULL; holds the connection's socket from when there is one until it is freed, else
                              -1: a signal handler may shutdown() it, which ends any wait with an error */
@@ -22,10 +23,9 @@ struct redis_options {
 
 struct redis; /* owns a redisContext */
 
-/* Only checks the URL. -ERROR_CONFIG with what is allowed. */
-int redis_url_check(const char *url, struct error *error);
-/* Connect, authenticate, select, check the server. ERROR_REDIS/RETRY when it is away or loading; ERROR_REFUSED/FATAL
- * with a sentence that says what to change for wrong credentials, an old version, a replica, an eviction policy. */
+/* Connect, shake hands (redis_tls.h), authenticate, select, check the server. Of a cluster's nodes the first that answers. ERROR_REDIS/RETRY
+ * when it is away or loading, or its certificate is not one to trust; ERROR_CONFIG for a bad place, RETRY where only a file can't be read now;
+ * ERROR_REFUSED/FATAL with a sentence that says what to change for wrong credentials, an old version, a replica, an eviction policy. */
 int redis_connect(const struct redis_options *options, struct redis **ret_redis, struct error *error);
 struct redis *redis_free(struct redis *redis);
 

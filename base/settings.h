@@ -8,6 +8,7 @@
 #define CITYTOTALS_BASE_SETTINGS_H
 
 #include "base/error.h"
+#include "base/redis_place.h"
 #include "base/slice.h"
 
 enum setting_kind {
@@ -78,7 +79,7 @@ struct common_options {
     struct setting_list properties; /* -X key=value, any librdkafka property */
     const char *config;             /* -F/--config FILE */
     const char *city;               /* city_is_valid, by settings_parse */
-    const char *redis;              /* URL; a secret */
+    struct redis_place redis;       /* its URL is a secret */
     int log_level;                  /* enum log_level */
     int log_format;                 /* enum log_format */
 };

@@ -284,7 +284,7 @@ static int do_work(struct work *work, struct error *error)
     int result = 0;
     if (work->action == EXPORT && mkdir(options->output, 0777) != 0 && errno != EEXIST)
         return error_set(error, ERROR_IO, "make %s: %s", options->output, strerror(errno));
-    if (work->action == REPLAY && ((result = replayed_store_open(options->common.redis, options->common.city, &work->store, error)) < 0 ||
+    if (work->action == REPLAY && ((result = replayed_store_open(&options->common.redis, options->common.city, &work->store, error)) < 0 ||
                                    (result = replayer_open(&options->common, &work->replayer, error)) < 0))
         return result;
     result = letters_log_read(&options->common, options->connect_timeout_ms, &program_stop, take, work, &log, error);

@@ -287,7 +287,7 @@ static int rebuild_city(struct rebuild *rebuild, struct error *error)
     struct letters_log log;
     char *cluster_id = NULL;
     rebuild->started_ms = clock_monotonic_ms();
-    int result = rebuild_store_open(options->common.redis, options->common.city, &rebuild->store, error);
+    int result = rebuild_store_open(&options->common.redis, options->common.city, &rebuild->store, error);
     if (result >= 0)
         result = rebuild_store_lock(rebuild->store, stopped, error);
     if (result >= 0 && options->abandon) {

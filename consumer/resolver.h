@@ -8,6 +8,7 @@
 #ifndef CITYTOTALS_CONSUMER_RESOLVER_H
 #define CITYTOTALS_CONSUMER_RESOLVER_H
 
+#include "base/redis_place.h"
 #include "consumer/record.h"
 #include "schemas/registry.h"
 
@@ -19,7 +20,7 @@
 
 struct resolver_options {
     const struct registry_options *registry;
-    const char *redis; /* URL */
+    const struct redis_place *redis;
     const char *city;
 };
 

@@ -62,7 +62,7 @@ static int call_redis(struct resolver *resolver, redisReply **ret_reply, struct 
     int result = 0;
     if (!resolver->redis) {
         char key[REDIS_KEY_SIZE];
-        result = redis_connect(&(struct redis_options){.url = resolver->options.redis,
+        result = redis_connect(&(struct redis_options){.place = *resolver->options.redis,
                                                        .route_key = schemas_key(resolver, key),
                                                        .command_timeout_ms = 5000,
                                                        .writer = true},

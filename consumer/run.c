@@ -112,7 +112,7 @@ static void report(struct run *run)
 static int connect_store(struct run *run, struct input *input, struct error *error)
 {
     run->store = store_close(run->store);
-    int result = store_open(&(struct store_options){.url = run->options.common.redis,
+    int result = store_open(&(struct store_options){.place = run->options.common.redis,
                                                     .city = run->options.common.city,
                                                     .generation = run->mode ? run->mode->generation : NULL,
                                                     .cluster_id = run->cluster_id,
@@ -313,7 +313,7 @@ static int open_run(struct run *run, struct error *error)
     if (!run->metrics)
         return error_set(error, ERROR_MEMORY, "out of memory");
     const struct resolver_options resolver = {
-        .registry = &options->registry, .redis = options->common.redis, .city = options->common.city};
+        .registry = &options->registry, .redis = &options->common.redis, .city = options->common.city};
     if ((options->registry.url && (result = resolver_start(&resolver, &run->resolver, error)) < 0) ||
         (result = decoder_new(run->resolver ? resolver_lookup : NULL, run->resolver, &run->decoder, error)) < 0)
         return result;
@@ -352,7 +352,7 @@ int consumer_run(int argc, char **argv)
     struct run run = {.stop = &program_stop};
     struct program_run frame;
     int result = program_begin(&frame, &consumer_command_run, argc, argv, &run.options);
-    if (result <= 0 || (result = store_check_url(run.options.common.redis, &frame.error)) < 0)
+    if (result <= 0 || (result = redis_place_check(&run.options.common.redis, &frame.error)) < 0)
         goto finish;
     program_catch_stop(false);
     result = open_run(&run, &frame.error);

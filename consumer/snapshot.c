@@ -112,9 +112,9 @@ static int load_file(struct load *load, struct error *error)
                          load->head.city, options->common.city, load->head.city);
     result = check_cluster(load, &accepted, &cluster, error);
     if (result >= 0)
-        result = rebuild_store_open(options->common.redis, options->common.city, &load->lock, error);
+        result = rebuild_store_open(&options->common.redis, options->common.city, &load->lock, error);
     if (result >= 0)
-        result = load_store_open(options->common.redis, options->common.city, &load->store, error);
+        result = load_store_open(&options->common.redis, options->common.city, &load->store, error);
     if (result >= 0)
         result = make_room(load, cluster, error);
     if (result >= 0)

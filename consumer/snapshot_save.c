@@ -215,7 +215,7 @@ int snapshot_save(const struct snapshot_options *options, const char *path, cons
                   struct snapshot_head *ret_head, int64_t *ret_size, struct error *error)
 {
     struct save save = {.options = options, .stop = stop, .content = BUFFER_BOUNDED(SNAPSHOT_BLOCK_MOST)};
-    int result = proof_store_open(options->common.redis, options->common.city, &save.store, error);
+    int result = proof_store_open(&options->common.redis, options->common.city, &save.store, error);
     if (result >= 0)
         result = snapshot_create(path, &save.writer, error);
     if (result >= 0)

@@ -88,11 +88,6 @@ static int begin(struct store *store, const struct store_options *options, struc
     return result;
 }
 
-int store_check_url(const char *url, struct error *error)
-{
-    return redis_url_check(url, error);
-}
-
 int store_open(const struct store_options *options, struct store **ret_store, struct error *error)
 {
     struct store *store = calloc(1, sizeof *store);
@@ -103,7 +98,7 @@ int store_open(const struct store_options *options, struct store **ret_store, st
     char suffix[GENERATION_SIZE + 8];
     snprintf(suffix, sizeof suffix, "%stotals", store->generation);
     redis_key(store->totals_key, options->city, suffix);
-    int result = store_connect(options->url, store->totals_key, true, COMMAND_TIMEOUT_MS, &store->redis, error);
+    int result = store_connect(&options->place, store->totals_key, true, COMMAND_TIMEOUT_MS, &store->redis, error);
     if (result >= 0)
         result = begin(store, options, error);
     if (result < 0) {

@@ -3,21 +3,20 @@
 #ifndef CITYTOTALS_CONSUMER_STORE_H
 #define CITYTOTALS_CONSUMER_STORE_H
 
+#include "base/redis_place.h"
 #include "consumer/commit.h"
 #include "consumer/fold.h"
 
 struct store;
 
 struct store_options {
-    const char *url;
+    struct redis_place place;
     const char *city;
     const char *generation;      /* NULL = GENERATION_LIVE */
     const char *cluster_id;      /* of the Kafka cluster that is read */
     const char *accepted_cluster; /* may be NULL */
 };
 
-/* A bad URL is told before anything is waited for: ERROR_CONFIG. */
-int store_check_url(const char *url, struct error *error);
 /* Connects, loads the Function library when missing, begins the city's state where there is none.
  * ERROR_HALTED: the state belongs to another Kafka cluster. */
 int store_open(const struct store_options *options, struct store **ret_store, struct error *error);

@@ -6,11 +6,11 @@
 
 #include "schemas/layout.h"
 
-int store_connect(const char *url, const char *totals_key, bool writer, int64_t command_timeout_ms, struct redis **ret_redis,
+int store_connect(const struct redis_place *place, const char *totals_key, bool writer, int64_t command_timeout_ms, struct redis **ret_redis,
                   struct error *error)
 {
     struct redis *redis = NULL;
-    int result = redis_connect(&(struct redis_options){.url = url, .route_key = totals_key, .writer = writer,
+    int result = redis_connect(&(struct redis_options){.place = *place, .route_key = totals_key, .writer = writer,
                                                         .command_timeout_ms = command_timeout_ms},
                                &redis, error);
     if (result >= 0)

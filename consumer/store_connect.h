@@ -5,7 +5,7 @@
 #include "base/redis.h"
 
 /* `totals_key` routes; `writer`: the server must be one that a state may be kept in. */
-int store_connect(const char *url, const char *totals_key, bool writer, int64_t command_timeout_ms, struct redis **ret_redis,
+int store_connect(const struct redis_place *place, const char *totals_key, bool writer, int64_t command_timeout_ms, struct redis **ret_redis,
                   struct error *error);
 /* 32 random hex digits: an epoch, or who holds a lock. */
 #define RANDOM_TEXT_SIZE 33

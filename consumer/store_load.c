@@ -14,24 +14,23 @@ enum { CALL_TIMEOUT_MS = 60000, WORDS_MOST = 1000 };
 struct load_store {
     struct redis *redis;
     char city[CITY_SIZE_MOST + 1], totals_key[REDIS_KEY_SIZE], meta_key[REDIS_KEY_SIZE], live_meta_key[REDIS_KEY_SIZE];
-    char *url;
+    struct redis_place place;
     const char *words[WORDS_MOST]; /* of one command */
     size_t sizes[WORDS_MOST];
     int count;
 };
 
-int load_store_open(const char *url, const char *city, struct load_store **ret_store, struct error *error)
+int load_store_open(const struct redis_place *place, const char *city, struct load_store **ret_store, struct error *error)
 {
     struct load_store *store = calloc(1, sizeof *store);
-    if (!store || !(store->url = strdup(url))) {
-        free(store);
+    if (!store)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    }
+    store->place = *place;
     snprintf(store->city, sizeof store->city, "%s", city);
     redis_key(store->totals_key, city, "totals");
     redis_key(store->meta_key, city, GENERATION_REBUILD "meta");
     redis_key(store->live_meta_key, city, "meta");
-    int result = store_connect(url, store->totals_key, true, CALL_TIMEOUT_MS, &store->redis, error);
+    int result = store_connect(place, store->totals_key, true, CALL_TIMEOUT_MS, &store->redis, error);
     if (result < 0) {
         load_store_close(store);
         return result;
@@ -45,7 +44,6 @@ struct load_store *load_store_close(struct load_store *store)
     if (!store)
         return NULL;
     redis_free(store->redis);
-    free(store->url);
     free(store);
     return NULL;
 }
@@ -190,7 +188,7 @@ static bool is_placed(struct load_store *store, const char *epoch)
 {
     redisReply *reply = NULL;
     store->redis = redis_free(store->redis);
-    if (store_connect(store->url, store->totals_key, true, CALL_TIMEOUT_MS, &store->redis, NULL) < 0 ||
+    if (store_connect(&store->place, store->totals_key, true, CALL_TIMEOUT_MS, &store->redis, NULL) < 0 ||
         redis_callf(store->redis, &reply, NULL, "HGET %s epoch", store->live_meta_key) < 0)
         return false;
     bool placed = reply->type == REDIS_REPLY_STRING && strcmp(reply->str, epoch) == 0;

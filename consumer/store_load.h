@@ -2,10 +2,11 @@
 #ifndef CITYTOTALS_CONSUMER_STORE_LOAD_H
 #define CITYTOTALS_CONSUMER_STORE_LOAD_H
 
+#include "base/redis_place.h"
 #include "consumer/snapshot_file.h"
 
 struct load_store;
-int load_store_open(const char *url, const char *city, struct load_store **ret_store, struct error *error);
+int load_store_open(const struct redis_place *place, const char *city, struct load_store **ret_store, struct error *error);
 struct load_store *load_store_close(struct load_store *store); /* NULL */
 /* Before the first block: whatever is there was dropped, and what is begun is no rebuild's. */
 int load_store_begin(struct load_store *store, struct error *error);

@@ -23,14 +23,14 @@ struct proof_store {
     char totals_key[REDIS_KEY_SIZE];
 };
 
-int proof_store_open(const char *url, const char *city, struct proof_store **ret_store, struct error *error)
+int proof_store_open(const struct redis_place *place, const char *city, struct proof_store **ret_store, struct error *error)
 {
     struct proof_store *store = calloc(1, sizeof *store);
     if (!store)
         return error_set(error, ERROR_MEMORY, "out of memory");
     snprintf(store->city, sizeof store->city, "%s", city);
     redis_key(store->totals_key, city, "totals");
-    int result = store_connect(url, store->totals_key, false, STATE_TIMEOUT_MS, &store->redis, error);
+    int result = store_connect(place, store->totals_key, false, STATE_TIMEOUT_MS, &store->redis, error);
     if (result < 0) {
         proof_store_close(store);
         return result;

@@ -5,10 +5,11 @@
 #define CITYTOTALS_CONSUMER_STORE_PROOF_H
 
 #include "base/error.h"
+#include "base/redis_place.h"
 #include "consumer/proof_state.h"
 
 struct proof_store;
-int proof_store_open(const char *url, const char *city, struct proof_store **ret_store, struct error *error);
+int proof_store_open(const struct redis_place *place, const char *city, struct proof_store **ret_store, struct error *error);
 struct proof_store *proof_store_close(struct proof_store *store); /* NULL */
 /* ERROR_HALTED when the city has no state. Freed by proof_state_free. */
 int proof_store_state(struct proof_store *store, struct proof_state *ret_state, struct error *error);

@@ -16,7 +16,7 @@ enum { CALL_TIMEOUT_MS = 10000, ID_SIZE = RANDOM_TEXT_SIZE, KEEP_EVERY_MS = 1000
 
 struct rebuild_store {
     struct redis *redis; /* NULL after an error, until the next call */
-    char *url;
+    struct redis_place place;
     char city[CITY_SIZE_MOST + 1];
     char totals_key[REDIS_KEY_SIZE], lock_key[REDIS_KEY_SIZE], meta_key[REDIS_KEY_SIZE], live_meta_key[REDIS_KEY_SIZE];
     char id[ID_SIZE]; /* of this rebuild: the lock's value */
@@ -29,7 +29,7 @@ static int connected(struct rebuild_store *store, struct error *error)
 {
     if (store->redis)
         return 0;
-    return store_connect(store->url, store->totals_key, true, CALL_TIMEOUT_MS, &store->redis, error);
+    return store_connect(&store->place, store->totals_key, true, CALL_TIMEOUT_MS, &store->redis, error);
 }
 
 /* Any failure leaves the connection in doubt: the next call makes another. */
@@ -39,13 +39,12 @@ static int failed(struct rebuild_store *store, int result)
     return result;
 }
 
-int rebuild_store_open(const char *url, const char *city, struct rebuild_store **ret_store, struct error *error)
+int rebuild_store_open(const struct redis_place *place, const char *city, struct rebuild_store **ret_store, struct error *error)
 {
     struct rebuild_store *store = calloc(1, sizeof *store);
-    if (!store || !(store->url = strdup(url))) {
-        free(store);
+    if (!store)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    }
+    store->place = *place;
     snprintf(store->city, sizeof store->city, "%s", city);
     redis_key(store->totals_key, city, "totals");
     redis_key(store->live_meta_key, city, "meta");
@@ -81,7 +80,6 @@ struct rebuild_store *rebuild_store_close(struct rebuild_store *store)
             freeReplyObject(reply);
     }
     redis_free(store->redis);
-    free(store->url);
     free(store);
     return NULL;
 }

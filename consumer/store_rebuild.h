@@ -3,6 +3,7 @@
 #define CITYTOTALS_CONSUMER_STORE_REBUILD_H
 
 #include "base/error.h"
+#include "base/redis_place.h"
 #include "schemas/event.h"
 
 #define REBUILD_LEASE_MS   4000  /* a rebuild that does not show itself for so long is dead */
@@ -10,7 +11,7 @@
 #define REBUILD_BEHIND_MOST 64
 
 struct rebuild_store;
-int rebuild_store_open(const char *url, const char *city, struct rebuild_store **ret_store, struct error *error);
+int rebuild_store_open(const struct redis_place *place, const char *city, struct rebuild_store **ret_store, struct error *error);
 struct rebuild_store *rebuild_store_close(struct rebuild_store *store); /* NULL; gives the lock back */
 
 /* Take the lock, waiting out a dead holder's lease. ERROR_REFUSED when another rebuild is at work; ERROR_INTERRUPTED. */

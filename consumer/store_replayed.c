@@ -16,13 +16,13 @@ struct replayed_store {
     char key[REDIS_KEY_SIZE];
 };
 
-int replayed_store_open(const char *url, const char *city, struct replayed_store **ret_store, struct error *error)
+int replayed_store_open(const struct redis_place *place, const char *city, struct replayed_store **ret_store, struct error *error)
 {
     struct replayed_store *store = calloc(1, sizeof *store);
     if (!store)
         return error_set(error, ERROR_MEMORY, "out of memory");
     redis_key(store->key, city, "replayed");
-    int result = redis_connect(&(struct redis_options){.url = url, .route_key = store->key, .writer = true}, &store->redis, error);
+    int result = redis_connect(&(struct redis_options){.place = *place, .route_key = store->key, .writer = true}, &store->redis, error);
     if (result < 0) {
         free(store);
         return result;

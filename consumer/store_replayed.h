@@ -3,10 +3,11 @@
 #define CITYTOTALS_CONSUMER_STORE_REPLAYED_H
 
 #include "base/error.h"
+#include "base/redis_place.h"
 #include "schemas/event.h"
 
 struct replayed_store;
-int replayed_store_open(const char *url, const char *city, struct replayed_store **ret_store, struct error *error);
+int replayed_store_open(const struct redis_place *place, const char *city, struct replayed_store **ret_store, struct error *error);
 struct replayed_store *replayed_store_close(struct replayed_store *store); /* NULL */
 /* Was this record sent again before? */
 int replayed_store_has(struct replayed_store *store, const struct dead_letter *letter, bool *ret_has, struct error *error);

@@ -313,7 +313,7 @@ int verify_city(const struct verify_options *options, const char *verb, const vo
     if ((result = read_report(&verify, error)) >= 0 && (result = open_snapshot(&verify, error)) >= 0 &&
         (result = source_open(&options->common, options->common.city, &verify.source, error)) >= 0 &&
         (result = source_wait(verify.source, options->connect_timeout_ms, stop, NULL, error)) >= 0 &&
-        (result = proof_store_open(options->common.redis, options->common.city, &verify.store, error)) >= 0 &&
+        (result = proof_store_open(&options->common.redis, options->common.city, &verify.store, error)) >= 0 &&
         (result = read_redis(&verify, error)) >= 0 && (result = check_cluster(&verify, error)) >= 0 &&
         (result = read_letters(&verify, error)) >= 0 && (result = assign_log(&verify, error)) >= 0 &&
         (result = read_log(&verify, error)) >= 0 && (result = proof_finish(verify.proof, &verify.whole, error)) >= 0)

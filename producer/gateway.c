@@ -190,8 +190,8 @@ static int open_gateway(struct gateway *gateway, struct error *error)
     gateway->metrics = metrics_new(gateway_metrics, GATEWAY_METRICS);
     if (!gateway->metrics)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    if ((result = check_listener(options, error)) < 0 || (result = gateway_load_tokens(gateway, error)) < 0 ||
-        (result = gateway_open_visits(gateway, error)) < 0)
+    if ((result = check_listener(options, error)) < 0 || (result = redis_place_check(&options->common.redis, error)) < 0 ||
+        (result = gateway_load_tokens(gateway, error)) < 0 || (result = gateway_open_visits(gateway, error)) < 0)
         return result;
     for (; gateway->worker_count < (size_t)options->threads; gateway->worker_count++)
         if ((result = ingest_new(gateway->schema_ids, &gateway->workers[gateway->worker_count], error)) < 0)

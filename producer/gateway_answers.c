@@ -362,7 +362,7 @@ static int answer_or_reconnect(struct answers *answers, const struct question *q
 {
     const struct common_options *common = &answers->options->common;
     bool fresh = !answers->outcomes;
-    int result = fresh ? outcomes_open(common->redis, common->city, REDIS_MS, &answers->outcomes, error) : 0;
+    int result = fresh ? outcomes_open(&common->redis, common->city, REDIS_MS, &answers->outcomes, error) : 0;
     if (result >= 0)
         result = answer(answers, question, ret_response, error);
     if (result < 0 && !fresh && error->code == ERROR_REDIS) {

@@ -28,14 +28,14 @@ struct outcomes {
     struct miss misses[MISSES];
 };
 
-int outcomes_open(const char *url, const char *city, int64_t timeout_ms, struct outcomes **ret_outcomes, struct error *error)
+int outcomes_open(const struct redis_place *place, const char *city, int64_t timeout_ms, struct outcomes **ret_outcomes, struct error *error)
 {
     char key[REDIS_KEY_SIZE];
     struct outcomes *outcomes = calloc(1, sizeof *outcomes);
     if (!outcomes)
         return error_set(error, ERROR_MEMORY, "out of memory");
     snprintf(outcomes->city, sizeof outcomes->city, "%s", city);
-    const struct redis_options options = {.url = url,
+    const struct redis_options options = {.place = *place,
                                           .route_key = redis_key(key, city, "totals"),
                                           .connect_timeout_ms = timeout_ms,
                                           .command_timeout_ms = timeout_ms};

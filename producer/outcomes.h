@@ -4,6 +4,7 @@
 #ifndef CITYTOTALS_PRODUCER_OUTCOMES_H
 #define CITYTOTALS_PRODUCER_OUTCOMES_H
 
+#include "base/redis_place.h"
 #include "schemas/seen_lane.h"
 
 enum {
@@ -14,7 +15,7 @@ enum {
 
 struct outcomes;
 /* Each connecting and each command may take timeout_ms. ERROR_REDIS when it is away, ERROR_REFUSED when it won't be read. */
-int outcomes_open(const char *url, const char *city, int64_t timeout_ms, struct outcomes **ret_outcomes, struct error *error);
+int outcomes_open(const struct redis_place *place, const char *city, int64_t timeout_ms, struct outcomes **ret_outcomes, struct error *error);
 struct outcomes *outcomes_close(struct outcomes *outcomes); /* NULL; accepts NULL */
 
 /* Changes when the state is begun anew, rebuilt or loaded: what was read before says nothing then. "" without a state. */

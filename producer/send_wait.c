@@ -52,7 +52,7 @@ static int begin(struct send *send, struct error *error)
 {
     struct waiting *waiting = send->waiting;
     int result = waiting->outcomes ? 0
-                                   : outcomes_open(send->options.common.redis, send->options.common.city, REDIS_MS, &waiting->outcomes,
+                                   : outcomes_open(&send->options.common.redis, send->options.common.city, REDIS_MS, &waiting->outcomes,
                                                    error);
     if (result >= 0 && (result = outcomes_epoch(waiting->outcomes, waiting->epoch, error)) >= 0)
         result = outcomes_lane_lengths(waiting->outcomes, waiting->lengths, error);
@@ -142,7 +142,7 @@ static int look(struct send *send, const struct log_point *points, size_t count,
 {
     struct waiting *waiting = send->waiting;
     int result = waiting->outcomes ? 0
-                                   : outcomes_open(send->options.common.redis, send->options.common.city, REDIS_MS, &waiting->outcomes,
+                                   : outcomes_open(&send->options.common.redis, send->options.common.city, REDIS_MS, &waiting->outcomes,
                                                    error);
     if (result >= 0)
         result = outcomes_behind(waiting->outcomes, points, count, ret_behind, error);

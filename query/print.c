@@ -65,7 +65,7 @@ static int redis_open(struct print *print, struct error *error)
         return 0;
     redis_key(key, print->options.common.city, snapshot_hash_suffix(SNAPSHOT_TOTALS));
     return redis_connect(
-        &(struct redis_options){.url = print->options.common.redis,
+        &(struct redis_options){.place = print->options.common.redis,
                                 .route_key = key,
                                 .connect_timeout_ms = CONNECT_MS,
                                 .command_timeout_ms = COMMAND_MS,

@@ -17,7 +17,7 @@ static int read_figures(const struct report_options *options, const struct names
     struct redis *redis = NULL;
     struct snapshot snapshot = {0};
     redis_key(key, options->common.city, snapshot_hash_suffix(SNAPSHOT_TOTALS));
-    int result = redis_connect(&(struct redis_options){.url = options->common.redis,
+    int result = redis_connect(&(struct redis_options){.place = options->common.redis,
                                                        .route_key = key,
                                                        .connect_timeout_ms = CONNECT_MS,
                                                        .command_timeout_ms = COMMAND_MS},

@@ -57,7 +57,7 @@ static int redis_open(struct loop *loop, struct error *error)
     if (loop->redis)
         return 0;
     redis_key(key, common->city, snapshot_hash_suffix(SNAPSHOT_TOTALS));
-    return redis_connect(&(struct redis_options){.url = common->redis,
+    return redis_connect(&(struct redis_options){.place = common->redis,
                                                  .route_key = key,
                                                  .connect_timeout_ms = CONNECT_MS,
                                                  .command_timeout_ms = COMMAND_MS,
@@ -232,7 +232,7 @@ static int start(struct loop *loop, struct error *error)
     serve->hub = hub_new();
     if (!serve->metrics || !serve->hub)
         return error_set(error, ERROR_MEMORY, "out of memory");
-    if ((result = redis_url_check(options->common.redis, error)) < 0 || (result = listen_allow_files("streams", options->streams, OTHER_CONNECTIONS + OTHER_FILES, error)) < 0 ||
+    if ((result = redis_place_check(&options->common.redis, error)) < 0 || (result = listen_allow_files("streams", options->streams, OTHER_CONNECTIONS + OTHER_FILES, error)) < 0 ||
         (options->agencies && (result = names_read(options->agencies, &serve->names, error)) < 0) ||
         (result = serve_routes_make(serve, error)) < 0)
         return result;

@@ -25,7 +25,7 @@ static int ask(struct lag_watch *watch, int64_t *ret_lag, struct error *error)
     struct redis *redis = NULL;
     struct snapshot snapshot = {0};
     redis_key(key, common->city, snapshot_hash_suffix(SNAPSHOT_TOTALS));
-    int result = redis_connect(&(struct redis_options){.url = common->redis,
+    int result = redis_connect(&(struct redis_options){.place = common->redis,
                                                        .route_key = key,
                                                        .connect_timeout_ms = CONNECT_MS,
                                                        .command_timeout_ms = COMMAND_MS},

@@ -44,7 +44,7 @@ static void *run(void *context)
     while (!watch->ending) {
         struct redis *redis = NULL;
         pthread_mutex_unlock(&watch->lock);
-        if (redis_connect(&(struct redis_options){.url = watch->serve->options.common.redis,
+        if (redis_connect(&(struct redis_options){.place = watch->serve->options.common.redis,
                                                   .route_key = key,
                                                   .connect_timeout_ms = CONNECT_MS,
                                                   .command_timeout_ms = COMMAND_MS},

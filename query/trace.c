@@ -40,7 +40,7 @@ int trace_redis(struct trace *trace, struct error *error)
     const struct common_options *common = &trace->options->common;
     char key[REDIS_KEY_SIZE];
     redis_key(key, common->city, snapshot_hash_suffix(SNAPSHOT_TOTALS));
-    int result = redis_connect(&(struct redis_options){.url = common->redis, .route_key = key, .connect_timeout_ms = CONNECT_MS,
+    int result = redis_connect(&(struct redis_options){.place = common->redis, .route_key = key, .connect_timeout_ms = CONNECT_MS,
                                                        .command_timeout_ms = COMMAND_MS, .socket = &program_stop_socket},
                                &trace->redis, error);
     if (result >= 0)

@@ -10,7 +10,7 @@ MAY = {"base": set(), "schemas": {"base"}, "producer": {"base", "schemas"}, "con
        "query": {"base", "schemas"}, "library": {"base", "schemas", "producer"}}
 # A library's headers are included only where it is driven.
 DRIVERS = {"librdkafka/": r"base/kafka\w*\.[ch]|consumer/(source|letters)\w*\.[ch]|producer/\w+\.[ch]|query/\w+\.[ch]",
-           "hiredis/": r"base/redis\.[ch]|consumer/store\w*\.[ch]|query/snapshot\w*\.[ch]",
+           "hiredis/": r"base/redis\w*\.[ch]|consumer/store\w*\.[ch]|query/snapshot\w*\.[ch]",
            "microhttpd.h": r"base/(management|http)\w*\.[ch]|producer/gateway\w*\.[ch]|query/serve\w*\.[ch]",
            "avro.h": r"schemas/\w+\.[ch]"}
 

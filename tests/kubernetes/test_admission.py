@@ -12,7 +12,7 @@ from tests.lab.process import ROOT
 TEMPLATES = {"Deployment": ("template",), "StatefulSet": ("template",), "DaemonSet": ("template",), "Job": ("template",),
              "CronJob": ("jobTemplate", "spec", "template")}
 OVERLAYS = sorted(folder.name for folder in (ROOT / "k8s/overlays").iterdir())
-FOREIGN = ("strimzi.io", "keda.sh", "monitoring.coreos.com", "gateway.networking.k8s.io")
+FOREIGN = ("strimzi.io", "keda.sh", "monitoring.coreos.com", "gateway.networking.k8s.io", "cert-manager.io")
 CREATE = ("create", "--dry-run=server", "--validate=strict", "--warnings-as-errors", "-o", "json", "-f", "-")
 
 

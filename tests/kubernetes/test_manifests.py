@@ -377,6 +377,48 @@ def test_each_program_has_the_certificate_of_its_own_user(copy):
     assert used == users
 
 
+# --- Redis ---
+
+def test_redis_speaks_tls_and_nothing_else(copy):
+    """And whoever speaks to it has the authority that vouches for it, not its key."""
+    objects = built(copy / "overlays/production")
+    server = template(named(objects, "StatefulSet", "redis"))["spec"]
+    settings = dict(line.split(" ", 1) for line in (copy / "overlays/production/redis.conf").read_text().splitlines() if line[:1] not in ("#", ""))
+    assert (settings["port"], settings["tls-port"], settings["tls-cluster"], settings["tls-replication"]) == ("0", "6379", "yes", "yes")
+    tls = next(each["secret"]["secretName"] for each in server["volumes"] if each["name"] == "tls")
+    for container in server["containers"]:
+        place = next(each["mountPath"] for each in container["volumeMounts"] if each["name"] == "tls")
+        assert {settings[f"tls-{name}-file"].rsplit("/", 1)[0] for name in ("cert", "key", "ca-cert")} == {place}
+    authority = config(objects)["CITYTOTALS_REDIS_CA"]
+    clients = [each for each in workloads(objects) if labels_of(each).get("citytotals/redis") == "client"]
+    assert len(clients) >= 6
+    for workload in clients:
+        pod = template(workload)["spec"]
+        mount = next(each for each in pod["containers"][0]["volumeMounts"] if authority.startswith(each["mountPath"] + "/"))
+        secret = next(each["secret"] for each in pod["volumes"] if each["name"] == mount["name"])
+        assert secret["secretName"] == tls and secret["items"] == [{"key": "ca.crt", "path": authority.rsplit("/", 1)[1]}], workload["metadata"]["name"]
+
+
+def test_redis_has_a_certificate_for_every_name_that_clients_are_sent_to(copy):
+    objects = built(copy / "overlays/production")
+    redis = named(objects, "StatefulSet", "redis")
+    server, keeper = template(redis)["spec"]["containers"]
+    nodes = next(each["value"] for each in keeper["env"] if each["name"] == "NODES").split()
+    assert len(nodes) == redis["spec"]["replicas"] and nodes[0] == f"redis-0.{redis['spec']['serviceName']}"
+    assert server["command"][server["command"].index("--cluster-announce-hostname") + 1] == f"$(POD_NAME).{redis['spec']['serviceName']}"
+    made = {each["spec"]["secretName"]: each["spec"] for each in of_kind(objects, "Certificate")}
+    subprocess.run([copy / "overlays/production/make-secrets"], check=True, timeout=60)
+    for role in ("consumer", "gateway", "query"):
+        url = (copy / f"overlays/production/secrets/redis-{role}").read_text()
+        service = re.fullmatch(r"rediss\+cluster://" + role + r":[0-9a-f]{64}@([a-z]+):6379\n", url)[1]
+        assert set(made["redis-tls"]["dnsNames"]) == {named(objects, "Service", service)["metadata"]["name"], *nodes}
+    assert {"server auth", "client auth"} <= set(made["redis-tls"]["usages"])  # nodes are each other's clients
+    issuers = {each["metadata"]["name"]: each["spec"] for each in of_kind(objects, "Issuer")}
+    for each in made.values():
+        assert each["issuerRef"]["name"] in issuers
+    assert made[issuers[made["redis-tls"]["issuerRef"]["name"]]["ca"]["secretName"]]["isCA"] is True
+
+
 # --- what docs/kubernetes.md tells to do ---
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -10,6 +10,7 @@ import yaml
 from tests.kubernetes.deployed import Deployed
 from tests.kubernetes.documented import Shell, block, done, line
 from tests.kubernetes.kubectl import Refused
+from tests.lab.certificates import Authority
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 THEIRS = "citytotals-cluster"
@@ -26,8 +27,8 @@ def overlay(manifests):
         shutil.copy(manifests / "overlays/local" / name, folder)
     made = yaml.safe_load((folder / "kustomization.yaml").read_text())
     made["namespace"] = THEIRS
-    made["resources"] = [each for each in made["resources"] if each not in ("topics.yaml", "users.yaml")]
-    made["components"] = ["../../components/backup", "../../components/topics"]
+    made["resources"] = [each for each in made["resources"] if each not in ("topics.yaml", "users.yaml", "redis-tls.yaml")]
+    made["components"] = ["../../components/backup", "../../components/topics", "../../components/redis-tls"]
     made["patches"] = [each for each in made["patches"] if each.get("path") == "spread.yaml"]
     made["images"] = yaml.safe_load((manifests / "overlays/local/kustomization.yaml").read_text())["images"]
     for each in made["configMapGenerator"]:
@@ -38,8 +39,18 @@ def overlay(manifests):
     return folder
 
 
+def certificate(kubectl, manifests, directory):
+    """The Secret that cert-manager makes of redis-tls.yaml."""
+    asked = [each for each in yaml.safe_load_all((manifests / "overlays/production/redis-tls.yaml").read_text()) if each["kind"] == "Certificate"]
+    names = next(each["spec"]["dnsNames"] for each in asked if each["spec"]["secretName"] == "redis-tls")
+    authority = Authority(directory)
+    cert, key = authority.issue("redis", ",".join(f"DNS:{name}" for name in names))
+    kubectl("create", "secret", "generic", "redis-tls", "-n", THEIRS, f"--from-file=tls.crt={cert}", f"--from-file=tls.key={key}",
+            f"--from-file=ca.crt={authority.cert}")
+
+
 @pytest.fixture(scope="module")
-def city(kubectl, manifests):
+def city(kubectl, manifests, tmp_path_factory):
     folder, token = overlay(manifests), "ct_" + os.urandom(32).hex()
     for name, size, node in (("cluster-kafka", "4Gi", 1), ("cluster-snapshots", "10Gi", 1), *[
             (f"cluster-{pod}", "20Gi", 1 + number % 2) for number, pod in enumerate(PODS)]):
@@ -49,6 +60,7 @@ def city(kubectl, manifests):
     namespace = (manifests / "base/namespace.yaml").read_text().replace("name: citytotals", f"name: {THEIRS}")
     kubectl("apply", "-f", "-", data=namespace)
     Run(made, manifests)("./make-secrets apply", FOLDER)
+    certificate(kubectl, manifests, tmp_path_factory.mktemp("authority"))
     kubectl("apply", "-k", folder)
     made.complete()
     yield made

@@ -15,6 +15,7 @@ class RedisServer:
         self.settings = {"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction",
                          "auto-aof-rewrite-percentage": "0", **{name.replace("_", "-"): value for name, value in settings.items()}}
         self.port = free_ports(1)[0]
+        self.client_settings = {}
         self.process = None
 
     @property
@@ -22,16 +23,27 @@ class RedisServer:
         password = self.settings.get("requirepass")
         return f"redis://{':' + password + '@' if password else ''}127.0.0.1:{self.port}"
 
+    def use_tls(self, authority, cert, key, clients="no"):
+        """Its port speaks TLS. `clients`: whether they need a certificate; the test's own has this one."""
+        self.settings.update({"port": "0", "tls-port": str(self.port), "tls-cert-file": cert, "tls-key-file": key,
+                              "tls-ca-cert-file": authority.cert, "tls-auth-clients": clients})
+        self.client_settings = {"ssl": True, "ssl_ca_certs": str(authority.cert), "ssl_certfile": str(cert), "ssl_keyfile": str(key),
+                                "ssl_cert_reqs": "none", "ssl_check_hostname": False}
+        return self
+
     def start(self):
         self.directory.mkdir(parents=True, exist_ok=True)
         command = ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--dir", self.directory, "--daemonize", "no"]
         for name, value in self.settings.items():
             command += [f"--{name}", value]
         self.process = Process("redis", command, self.directory)
-        self.client = redis.Redis(port=self.port, password=self.settings.get("requirepass"), decode_responses=True,
-                                  socket_timeout=10)
+        self.connect()
         wait_until("Redis answers", self.answers, 60, self.process.check_alive)
         return self
+
+    def connect(self):
+        self.client = redis.Redis(port=self.port, password=self.settings.get("requirepass"), decode_responses=True,
+                                  socket_timeout=10, **self.client_settings)
 
     def answers(self):
         try:

@@ -123,7 +123,7 @@ static void test_defaults(void **state)
     assert_int_equal(PARSE(), 0);
     assert_false(done);
     assert_string_equal(options.common.city, "haiphong");
-    assert_string_equal(options.common.redis, "redis://127.0.0.1:6379");
+    assert_string_equal(options.common.redis.url, "redis://127.0.0.1:6379");
     assert_null(options.common.brokers);
     assert_int_equal(options.common.log_level, LOG_LEVEL_INFO);
     assert_int_equal(options.number, 7);
@@ -302,7 +302,7 @@ static void test_secrets_by_file(void **state)
     given_file("redis://:pw@h:1");
     setenv("CITYTOTALS_REDIS_FILE", path, 1);
     assert_int_equal(PARSE(), 0);
-    assert_string_equal(options.common.redis, "redis://:pw@h:1");
+    assert_string_equal(options.common.redis.url, "redis://:pw@h:1");
     unsetenv("CITYTOTALS_REDIS_FILE");
     given_file("");
     expect_refused(PARSE("--token-file", path), "it is empty");

@@ -6,11 +6,19 @@ set -u
 REDISCLI_AUTH=$(cat "${PASSWORD_FILE:-/etc/redis-users/keeper}")
 export REDISCLI_AUTH
 port=${PORT:-6379}
+tls=${TLS-/etc/redis-tls} # where the certificates are; empty: without TLS
+certificates=
+
+client() { # client ARG…
+  set -- --user keeper --no-auth-warning "$@"
+  [ -z "$tls" ] || set -- --tls --cacert "$tls/ca.crt" "$@"
+  redis-cli "$@"
+}
 
 redis() { # redis HOST COMMAND…
   host=$1
   shift
-  timeout 5 redis-cli --user keeper --no-auth-warning -h "$host" -p "$port" "$@"
+  client -h "$host" -p "$port" -t 5 "$@"
 }
 address() { getent ahosts "$1" | awk '{ print $1; exit }'; }
 value() { printf '%s\n' "$1" | tr -d '\r' | sed -n "s/^$2://p"; }
@@ -25,7 +33,7 @@ create() {
     all="$all $(address "$node"):$port"
   done
   # shellcheck disable=SC2086 # words
-  redis-cli --user keeper --no-auth-warning --cluster create $all --cluster-replicas "$REPLICAS" --cluster-yes
+  client --cluster create $all --cluster-replicas "$REPLICAS" --cluster-yes
 }
 
 introduce() {
@@ -60,8 +68,18 @@ serve() {
   [ -z "$id" ] || redis "$SELF" cluster replicate "$id"
 }
 
+# A node reads its certificates again when it is told to.
+renew() {
+  now=$(cat "$tls/tls.crt" "$tls/ca.crt" | sha256sum)
+  [ "$now" != "$certificates" ] || return 0
+  [ "$(redis "$SELF" config set tls-cert-file "$tls/tls.crt" tls-key-file "$tls/tls.key" tls-ca-cert-file "$tls/ca.crt")" = OK ] || return 0
+  certificates=$now
+  echo "the node has the certificates of $tls"
+}
+
 turn() {
   info=$(redis "$SELF" cluster info) || return 0
+  [ -z "$tls" ] || renew
   # shellcheck disable=SC2086 # words
   set -- $NODES
   if new "$info"; then
