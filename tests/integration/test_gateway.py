@@ -9,6 +9,7 @@ import urllib.request
 
 import jsonschema
 import pytest
+import requests
 from confluent_kafka import Consumer, TopicPartition
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -274,3 +275,31 @@ def test_the_readme_works_as_it_stands(city):
     assert status == {"event_id": one["records"][0]["event_id"], "status": "pending"}
     city.fold()
     assert city.total("events") == "4" and city.total("headcount_current") == "-6" and city.total("units_merged:commune") == "9"
+
+
+NODE_CLIENT = """
+const [address, token, lines] = process.argv.slice(1);
+const send = body => fetch(address + "/v1/events",
+  {method: "POST", headers: {Authorization: `Bearer ${token}`, "Content-Type": "application/x-ndjson"}, body, duplex: "half"});
+const streamed = new ReadableStream({start(out) { for (const part of lines.match(/.{1,7}|\\n/g)) out.enqueue(new TextEncoder().encode(part)); out.close(); }});
+const answers = await Promise.all([send(lines), send(streamed), ...Array.from({length: 20}, () => send(lines))]);
+console.log(JSON.stringify(await Promise.all(answers.map(async each => [each.status, (await each.json()).accepted]))));
+"""
+
+
+def test_other_clients(city, gateway):
+    """Python's requests and Node's fetch, with connections that they keep and bodies of unknown length."""
+    address, lines = f"http://127.0.0.1:{gateway.port}", "".join(json.dumps(event(f"n{i}")) + "\n" for i in range(3))
+    done = subprocess.run(["node", "--input-type=module", "-e", NODE_CLIENT, address, gateway.token, lines], capture_output=True, text=True,
+                          timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[200, 3]] * 22
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {gateway.token}"
+        for body in ({"json": event("r1")}, {"json": [event("r2"), event("r3")]},
+                     {"data": iter([b'{"type":"headcount-change","id":"r4","sector":"commune",', b'"reason":"retired","delta":-3,',
+                                    b'"effective_date":"2020-10-30"}']), "headers": {"Content-Type": "application/json"}}):
+            answer = session.post(f"{address}/v1/events", timeout=60, **body)
+            assert answer.status_code == 200 and answer.json()["refused"] == 0, answer.text
+    city.fold()
+    assert city.total("events") == "7"
