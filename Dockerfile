@@ -1,10 +1,11 @@
 # One image with the three programs: what image/root.py puts together, and nothing else; no shell, no package manager.
 #   docker build --build-arg REVISION="$(git rev-parse HEAD)" --build-arg SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)" -t citytotals .
-# Without Docker, `./dev image` makes the same files into the same kind of image.
+# `./dev image` does that, or, without Docker, makes the same files into the same kind of image.
 ARG DEBIAN=debian:trixie-slim
 FROM ${DEBIAN} AS build
 COPY image/packages /tmp/packages
-RUN apt-get update && DEBIAN_FRONTEND=noninteractive xargs apt-get install -y --no-install-recommends < /tmp/packages
+RUN export DEBIAN_FRONTEND=noninteractive && apt-get update && apt-get upgrade -y \
+    && xargs apt-get install -y --no-install-recommends < /tmp/packages
 ARG SOURCE_DATE_EPOCH=0
 ARG PIP_INDEX_URL
 ARG PIP_NO_INDEX

@@ -1,5 +1,6 @@
 """What k8s/ makes, looked at without a cluster: nothing is unpinned, unbounded, unprobed or open that need not be, and every name in it
 (flags, environment, metrics, labels, partitions) is one that the programs have."""
+import hashlib
 import os
 import pathlib
 import re
@@ -132,6 +133,24 @@ def test_pinned_images_are_named_by_digest(copy, tmp_path):
     assert images == {f"registry.example/{name}@{digest}" for name, digest in digests.items()}
     for wrong in (["citytotals", "registry.example/citytotals:1.0"], ["citytotals", "a@sha256:12"], ["kafka", "a@sha256:" + 64 * "c"], []):
         assert subprocess.run([folder / "pin", *wrong], capture_output=True, timeout=60).returncode == 2, wrong
+
+
+def test_secrets_are_made_also_where_sums_have_another_name(tmp_path):
+    """macOS has shasum."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("sh", "cat", "cut", "dirname", "mkdir", "od", "tr"):
+        (programs / name).symlink_to(shutil.which(name))
+    (programs / "shasum").write_text(f"#!/bin/sh\n[ \"$*\" = '-a 256' ] && exec {shutil.which('sha256sum')}\n")
+    (programs / "shasum").chmod(0o755)
+    shutil.copytree(MANIFESTS, tmp_path / "k8s", ignore=shutil.ignore_patterns("secrets"))
+    for overlay in OVERLAYS:
+        subprocess.run([tmp_path / f"k8s/overlays/{overlay}/make-secrets"], check=True, timeout=60, env={"PATH": str(programs)})
+    secrets = tmp_path / "k8s/overlays/local/secrets"
+    digest = hashlib.sha256((secrets / "token").read_text().strip().encode()).hexdigest()
+    assert (secrets / "tokens").read_text().startswith(f"sha256:{digest} ")
+    users = (tmp_path / "k8s/overlays/production/secrets/users.acl").read_text()
+    assert len(re.findall(r" #[0-9a-f]{64} ", users)) == users.count(" on ") == 5, users
 
 
 def test_no_secret_is_in_git_or_in_the_environment(overlay):
