@@ -104,7 +104,7 @@ def deployed(kubectl, manifests):
     city.complete()
     yield city
     if not kubectl.own:
-        kubectl("delete", "-k", overlay, "--wait=true", seconds=300)
+        kubectl("delete", "-k", overlay, "--ignore-not-found", "--wait=true", seconds=300)  # `topics` goes by itself
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from tests.lab.process import ROOT
 
-COMMON = ("bash", "basename", "cat", "cut", "dirname", "env", "getconf", "mkdir", "readlink", "tail")  # no nproc, apt-get, git, Python
+COMMON = ("bash", "basename", "cat", "cut", "dirname", "env", "getconf", "mkdir", "readlink", "sed", "tail")  # no nproc, apt-get, git, Python
 ASKED = "#!/bin/sh\necho \"${0##*/} $*\" >>\"$ASKED\"\n"
 
 
@@ -18,6 +18,8 @@ class Laptop:
         self.project.mkdir()
         shutil.copy(ROOT / "dev", self.project)
         shutil.copytree(ROOT / "image", self.project / "image")
+        (self.project / "producer").mkdir()
+        shutil.copy(ROOT / "producer/bots.lock", self.project / "producer")
         for name in COMMON:
             (self.programs / name).symlink_to(shutil.which(name))
 
