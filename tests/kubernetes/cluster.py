@@ -1,5 +1,5 @@
 """A real Kubernetes of two nodes on this machine, without Docker: API server, controllers, scheduler, kubelets over containerd and
-runc, Services by kube-proxy, names by CoreDNS. Only under `isolate`: it has the machine's network namespace to itself there, so ports
+runc, Services by kube-proxy, and what `beside` has. Only under `isolate`: it has the machine's network namespace to itself there, so ports
 are fixed, and all of it ends with its process."""
 import json
 import os
@@ -9,6 +9,7 @@ import subprocess
 import threading
 import urllib.request
 
+from tests.kubernetes import beside
 from tests.lab.process import Process, wait_until
 
 API, ETCD, SERVICES, PODS = 6443, 2379, "10.96.0.0/16", "10.244.0.0/16"
@@ -40,7 +41,18 @@ def node_groups(name):
     return [f"{CGROUPS}/{each}/{name}" for each in os.listdir(CGROUPS) if os.path.exists(f"{CGROUPS}/{each}/cgroup.procs")]
 
 
+def delegate(controllers=("cpu", "cpuset", "memory", "hugetlb", "pids")):
+    """In version 2 a group has the controllers that the one above hands down; kubelets refuse one that lacks any of these."""
+    with open(f"{CGROUPS}/cgroup.controllers") as there, open(f"{CGROUPS}/cgroup.subtree_control") as already:
+        missing = (set(there.read().split()) & set(controllers)) - set(already.read().split())
+    if missing:
+        with open(f"{CGROUPS}/cgroup.subtree_control", "w") as handed_down:
+            handed_down.write(" ".join(f"+{each}" for each in sorted(missing)))
+
+
 def make_groups(name):
+    if os.path.exists(f"{CGROUPS}/cgroup.controllers"):
+        delegate()
     for group in node_groups(name):
         os.makedirs(group, exist_ok=True)
         for file in ("cpuset.cpus", "cpuset.mems"):
@@ -48,6 +60,17 @@ def make_groups(name):
             if os.path.exists(above) and os.path.exists(f"{CGROUPS}/cpuset"):
                 with open(above) as source, open(os.path.join(group, file), "w") as target:
                     target.write(source.read())
+
+
+def process_of(pod, program=b""):
+    """One of a pod's processes, as this machine sees it."""
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if (entry / "root/etc/hostname").read_text().strip() == pod and program in (entry / "cmdline").read_bytes():
+                return int(entry.name)
+        except OSError:  # no process, or over by now
+            continue
+    raise AssertionError(f"no process of {pod}")
 
 
 class Node:
@@ -110,16 +133,18 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
             run(*self.ctr("images", "import", archive))
 
     def start_kubelet(self):
+        self.cluster.certificate(self.name, f"/CN={self.name}", [f"subjectAltName=IP:{self.address}", "extendedKeyUsage=serverAuth"])
         config = self.write("kubelet.json", {
             "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
             "address": self.address, "port": 10250, "readOnlyPort": 0, "healthzPort": 0,
+            "tlsCertFile": f"{self.cluster.directory}/{self.name}.crt", "tlsPrivateKeyFile": f"{self.cluster.directory}/{self.name}.key",
             "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True},
                                "x509": {"clientCAFile": str(self.cluster.directory / "ca.crt")}},
             "authorization": {"mode": "Webhook"}, "containerRuntimeEndpoint": f"unix://{self.socket}",
             "cgroupDriver": "cgroupfs", "cgroupRoot": f"/{self.groups}", "failSwapOn": False, "failCgroupV1": False,
             "oomScoreAdj": 0, "maxOpenFiles": 20000, "makeIPTablesUtilChains": False,
             "resolvConf": str(self.write("resolv.conf", "nameserver 127.0.0.1\n")),
-            "clusterDomain": "cluster.local", "clusterDNS": [self.address], "podLogsDir": str(self.directory / "logs"),
+            "clusterDomain": "cluster.local", "clusterDNS": [beside.NAMES], "podLogsDir": str(self.directory / "logs"),
             "volumePluginDir": str(self.directory / "plugins"),
             "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
             "imageGCHighThresholdPercent": 100, "nodeStatusUpdateFrequency": "2s", "syncFrequency": "5s"})
@@ -172,8 +197,8 @@ class Cluster:
 
     # --- its parts ---
 
-    def start(self, *images):
-        """`images`: for each node, the archives that it gets."""
+    def start(self, names, *images):
+        """`names`: the image of CoreDNS. `images`: for each node, the archives that it gets."""
         self.make_credentials()
         self.kubeconfig = self.kubeconfig_of("admin")
         failures = []
@@ -196,7 +221,7 @@ class Cluster:
             raise failures[0]
         for node in self.nodes:
             node.start_kubelet()
-        self.start_network()
+        self.start_network(names)
         for node in self.nodes:
             wait_until(f"{node.name} is ready", lambda: self.ready(node), 120, node.kubelet.check_alive)
         return self
@@ -207,8 +232,8 @@ class Cluster:
                      "--advertise-client-urls", f"http://127.0.0.1:{ETCD}", "--logger", "zap", "--log-level", "warn")
         wait_until("etcd answers", lambda: answers(f"http://127.0.0.1:{ETCD}/health"), 60, self.processes[-1].check_alive)
         self.process(
-            "apiserver", self.binaries / "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{ETCD}", "--bind-address=127.0.0.1",
-            f"--secure-port={API}", f"--advertise-address={self.nodes[0].address}", "--endpoint-reconciler-type=none",
+            "apiserver", self.binaries / "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{ETCD}", "--bind-address=0.0.0.0",
+            f"--secure-port={API}", f"--advertise-address={self.nodes[0].address}",
             f"--service-cluster-ip-range={SERVICES}", "--authorization-mode=Node,RBAC", "--allow-privileged=true",
             "--enable-admission-plugins=NodeRestriction",
             f"--client-ca-file={d}/ca.crt", f"--tls-cert-file={d}/apiserver.crt", f"--tls-private-key-file={d}/apiserver.key",
@@ -224,14 +249,15 @@ class Cluster:
         for name, user, port, flags in (
                 ("kube-controller-manager", "system:kube-controller-manager", 10257,
                  [f"--service-account-private-key-file={d}/accounts.key", f"--root-ca-file={d}/ca.crt", "--node-monitor-period=2s",
-                  "--use-service-account-credentials=true", "--node-monitor-grace-period=20s"]),
+                  "--use-service-account-credentials=true", "--node-monitor-grace-period=20s",
+                  "--horizontal-pod-autoscaler-sync-period=5s"]),
                 ("kube-scheduler", "system:kube-scheduler", 10259, [])):
             config = self.kubeconfig_of(user)
             self.process(name, self.binaries / name, "--bind-address=127.0.0.1", "--leader-elect=false", f"--kubeconfig={config}",
                          f"--authentication-kubeconfig={config}", f"--authorization-kubeconfig={config}", *flags)
             wait_until(f"{name} is healthy", lambda: answers(f"https://127.0.0.1:{port}/healthz"), 60, self.processes[-1].check_alive)
 
-    def start_network(self):
+    def start_network(self, names):
         config = self.directory / "kube-proxy.json"
         config.write_text(json.dumps({
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "bindAddress": "127.0.0.1",
@@ -240,17 +266,11 @@ class Cluster:
             "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"}}))
         run("ip", "route", "add", SERVICES, "dev", self.nodes[0].bridge)  # for processes here; pods ask their bridge
         self.process("kube-proxy", self.binaries / "kube-proxy", f"--config={config}")
-        corefile = self.directory / "Corefile"
-        corefile.write_text(f""".:53 {{
-  bind {" ".join(node.address for node in self.nodes)}
-  errors
-  kubernetes cluster.local {{
-    kubeconfig {self.kubeconfig} own
-    ttl 2
-  }}
-}}
-""")
-        self.process("dns", self.binaries / "dns", "-conf", corefile)
+        beside.start_metrics(self, answers)
+        beside.start_policies(self, run)
+        objects = [*beside.names(names), *beside.metrics(self.nodes[0].address, self.directory / "ca.crt")]
+        run(self.binaries / "kubectl", f"--kubeconfig={self.kubeconfig}", "create", "-f", "-",
+            input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
     def ready(self, node):
         """And no longer tainted, which a controller sees to a moment later."""

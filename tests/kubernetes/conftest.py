@@ -56,13 +56,14 @@ def kubectl(directory, manifests):
 def start_own(directory, program, manifests):
     """It ends with the namespaces that `isolate` made."""
     named = image_names(program, manifests / "overlays/local")
-    archives = {name: directory / f"{name}.tar" for name in ("pause", "redis", "kafka")}
+    archives = {name: directory / f"{name}.tar" for name in ("pause", "names", "redis", "kafka")}
     images.pause(directory, archives["pause"])
+    images.names(directory, archives["names"], BINARIES / "dns")
     images.redis(directory, archives["redis"], named["redis"])
     images.kafka(directory, archives["kafka"], named["kafka"], os.environ["CITYTOTALS_KAFKA_LIBS"])
-    both = [archives["pause"], IMAGE, *([OLD_IMAGE] if OLD_IMAGE.exists() else [])]
+    both = [archives["pause"], archives["names"], IMAGE, *([OLD_IMAGE] if OLD_IMAGE.exists() else [])]
     both.append(archives["redis"])
-    cluster = Cluster(BINARIES).start([*both, archives["kafka"]], both)
+    cluster = Cluster(BINARIES).start("localhost/dns:1", [*both, archives["kafka"]], both)
     client = Kubectl(program, cluster.kubeconfig, own=True)
     client.add_volume = lambda *arguments: client("create", "-f", "-", data=cluster.add_volume(*arguments))
     for name, size in LOCAL_VOLUMES:

@@ -31,6 +31,12 @@ def pause(directory, archive):
     return write(root, archive, "localhost/pause:1", "65532", command=["/usr/bin/pause"])
 
 
+def names(directory, archive, program):
+    root = new_root(directory, "names")
+    shutil.copy(program, root / "usr/bin/dns")
+    return write(root, archive, "localhost/dns:1", "0", command=["/usr/bin/dns"])
+
+
 def redis(directory, archive, name):
     root = new_root(directory, "redis")
     for program in ("redis-server", *KEEPER_NEEDS):

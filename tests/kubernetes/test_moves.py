@@ -1,10 +1,10 @@
 """Pods come, go, move and die while agencies send; the totals are exact in the end, every time."""
 import os
-import pathlib
 import signal
 
 import pytest
 
+from tests.kubernetes.cluster import process_of
 from tests.kubernetes.deployed import NAMESPACE
 from tests.kubernetes.documented import block, done, line
 
@@ -38,17 +38,6 @@ def test_a_drained_node_loses_nothing(deployed, kubectl):
     deployed.expect_exact()
 
 
-def process_of(pod):
-    """A pod's program, as this machine sees it."""
-    for entry in pathlib.Path("/proc").iterdir():
-        try:
-            if (entry / "root/etc/hostname").read_text().strip() == pod and b"citytotals" in (entry / "cmdline").read_bytes():
-                return int(entry.name)
-        except OSError:  # no process, or over by now
-            continue
-    raise AssertionError(f"no process of {pod}")
-
-
 def restarts(deployed):
     return {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"]
             for name in ("consumer", "gateway", "query") for pod in deployed.pods(name)}
@@ -61,7 +50,7 @@ def test_who_waits_is_left_alone_and_who_is_stuck_is_restarted(deployed, kubectl
     with deployed.traffic() as traffic:
         kubectl("scale", "statefulset/redis", "statefulset/kafka", "-n", NAMESPACE, "--replicas=0")
         if stuck:
-            os.kill(process_of(stuck), signal.SIGSTOP)
+            os.kill(process_of(stuck, b"citytotals"), signal.SIGSTOP)
         for name in ("redis", "kafka"):
             kubectl.wait_until(f"{name} is away", lambda: not kubectl.get("pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={name}")["items"])
         if stuck:
