@@ -9,16 +9,18 @@ port=${PORT:-6379}
 tls=${TLS-/etc/redis-tls} # where the certificates are; empty: without TLS
 certificates=
 
-client() { # client ARG…
+client() { # client SECONDS ARG…
+  limit=$1
+  shift
   set -- --user keeper --no-auth-warning "$@"
   [ -z "$tls" ] || set -- --tls --cacert "$tls/ca.crt" "$@"
-  redis-cli "$@"
+  timeout "$limit" redis-cli "$@"
 }
 
 redis() { # redis HOST COMMAND…
   host=$1
   shift
-  client -h "$host" -p "$port" -t 5 "$@"
+  client 5 -h "$host" -p "$port" "$@"
 }
 address() { getent ahosts "$1" | awk '{ print $1; exit }'; }
 value() { printf '%s\n' "$1" | tr -d '\r' | sed -n "s/^$2://p"; }
@@ -33,7 +35,7 @@ create() {
     all="$all $(address "$node"):$port"
   done
   # shellcheck disable=SC2086 # words
-  client --cluster create $all --cluster-replicas "$REPLICAS" --cluster-yes
+  client 120 --cluster create $all --cluster-replicas "$REPLICAS" --cluster-yes
 }
 
 introduce() {
