@@ -41,8 +41,10 @@ int __wrap_redis_callf(struct redis *redis, redisReply **ret_reply, struct error
         size_t end = to + 1 < server.size ? to + 1 : server.size;
         reply->type = server.type;
         reply->len = from < end ? end - from : 0;
-        reply->str = calloc(reply->len + 1, 1);
-        memcpy(reply->str, server.lane + from, reply->len);
+        if (reply->type == REDIS_REPLY_STRING) {
+            reply->str = calloc(reply->len + 1, 1);
+            memcpy(reply->str, server.lane + from, reply->len);
+        }
     } else {
         reply->type = REDIS_REPLY_INTEGER;
         reply->integer = (long long)server.size;
