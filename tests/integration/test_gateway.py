@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import urllib.request
 
 import jsonschema
 import pytest
@@ -13,6 +12,7 @@ import requests
 from confluent_kafka import Consumer, TopicPartition
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from tests.integration.test_management import ask
 from tests.integration.test_send import arrived
 from tests.lab import events as e
 from tests.lab.gateway import DESCRIPTION, PRODUCER, Gateway, event, event_id, new_token, seen_answers
@@ -183,8 +183,7 @@ def test_tokens_are_read_again_and_a_bad_file_keeps_those_before(city, gateway):
 
 
 def test_it_stops_orderly_and_tells_its_state(city, gateway):
-    with urllib.request.urlopen(f"http://127.0.0.1:{gateway.management}/readyz", timeout=30) as ready:
-        assert ready.status == 200
+    wait_until("it is ready", lambda: ask(gateway.process, "/readyz")[0] == 200, 30, gateway.process.check_alive)
     assert gateway.post([event("a"), event("b")]).status == 200
     assert gateway.metric("gateway_events_accepted_total") == 2 and gateway.metric("gateway_tokens") == 2
     assert gateway.process.stop() == 0

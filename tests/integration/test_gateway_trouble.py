@@ -98,7 +98,7 @@ def test_not_ready_while_kafka_is_away(city, kafka):
     """Who balances load sends nobody to a gateway that can't send on; alive it is all the same, and ready again by itself."""
     gateway = Gateway(city, "--ack-timeout", "2s")
     assert gateway.post(event("a")).status == 200
-    assert ask(gateway.process, "/readyz")[0] == 200
+    wait_until("it is ready", lambda: ask(gateway.process, "/readyz")[0] == 200, 30, gateway.process.check_alive)
     kafka.kill()
     try:
         wait_until("it is not ready", lambda: ask(gateway.process, "/readyz")[0] == 503, 30)
