@@ -1,5 +1,6 @@
 """A foreign producer with transactions: only what is committed counts, and the markers at a log's end do not hang anything."""
 from tests.lab import events as e
+from tests.lab.process import wait_until
 
 
 def transactional(kafka, name):
@@ -50,6 +51,8 @@ def test_open_transaction_is_waited_for_and_counted_when_committed(city, kafka):
     city.wait_for_commits(1, alive=consumer.check_alive)
     assert city.total("headcount_current") == "100"
     producer.commit_transaction(60)
+    # Kafka answers before the marker is in the log.
+    wait_until("the commit's marker is there", lambda: city.ends()[f"{city.topic('headcount-change')}/0"] == 3, 30)
     city.wait_until_folded(alive=consumer.check_alive)
     assert consumer.stop() == 0
     city.expect_exact()
