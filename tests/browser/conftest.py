@@ -1,7 +1,7 @@
 """The same Kafka and Redis as the other tests on real ones, and a Chromium."""
 import pytest
 
-from tests.integration.conftest import directory, kafka, redis  # noqa: F401 (fixtures)
+from tests.integration.conftest import kafka, redis  # noqa: F401 (fixtures)
 from tests.lab.browser import Browser
 from tests.lab.city import City
 from tests.lab.process import ROOT, wait_until

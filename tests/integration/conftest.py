@@ -1,8 +1,5 @@
 """One Kafka for all tests of a run, a Redis for each module, a city of its own for each test."""
-import pathlib
 import re
-import shutil
-import tempfile
 import zlib
 
 import pytest
@@ -13,13 +10,6 @@ from tests.lab.proxy import RedisProxy
 from tests.lab.redis_server import RedisServer
 from tests.lab.terminal import Terminal
 from tests.lab.traffic import seed_of_run
-
-
-@pytest.fixture(scope="session")
-def directory():
-    path = pathlib.Path(tempfile.mkdtemp(prefix="citytotals-tests-"))
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

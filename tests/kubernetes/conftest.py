@@ -5,7 +5,6 @@ import os
 import pathlib
 import shutil
 import subprocess
-import tempfile
 
 import pytest
 
@@ -22,13 +21,6 @@ OLD_IMAGE = pathlib.Path(os.environ.get("CITYTOTALS_OLD_IMAGE", ROOT / "build" /
 CRDS = pathlib.Path(os.environ.get("CITYTOTALS_CRDS", ROOT / "tests" / "kubernetes" / "crds"))
 
 LOCAL_VOLUMES = (("redis", "1Gi"), ("kafka", "4Gi"), ("snapshots", "10Gi"))
-
-
-@pytest.fixture(scope="session")
-def directory():
-    path = pathlib.Path(tempfile.mkdtemp(prefix="citytotals-tests-"))
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

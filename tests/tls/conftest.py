@@ -1,8 +1,6 @@
 """Needs redis-server, OpenSSL's program and librdkafka's mock cluster: no Kafka and nothing fetched, so it runs in a Debian 13 tree."""
 import pathlib
-import shutil
 import subprocess
-import tempfile
 
 import pytest
 
@@ -23,13 +21,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if pathlib.Path(__file__).parent in item.path.parents and (item.get_closest_marker("without_tls") is None) != there:
             item.add_marker(pytest.mark.skip(reason="this build has TLS for Redis" if there else "this build has no TLS for Redis (hiredis before 1.0)"))
-
-
-@pytest.fixture(scope="session")
-def directory():
-    path = pathlib.Path(tempfile.mkdtemp(prefix="citytotals-tests-"))
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
