@@ -105,4 +105,5 @@ for (const id of ["file", "token"])
     checked = null;
     busy(false);
     part("result").hidden = true;
+    part("said").textContent = part("said").className = ""; // of another file, or another's token
   });

@@ -1,7 +1,6 @@
 """The same Kafka and Redis as the other tests on real ones, and a Chromium."""
 import pytest
 
-from tests.integration.conftest import kafka, redis  # noqa: F401 (fixtures)
 from tests.lab.browser import Browser
 from tests.lab.city import City
 from tests.lab.process import ROOT, wait_until
@@ -9,7 +8,7 @@ from tests.lab.web import AGENCIES, Server
 
 
 @pytest.fixture(scope="module")
-def city(kafka, redis, directory):  # noqa: F811
+def city(kafka, redis, directory):
     """Hai Phong with the sample folded, and a consumer that goes on."""
     made = City("haiphong", kafka, redis, directory / "haiphong")
     try:
@@ -23,7 +22,7 @@ def city(kafka, redis, directory):  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def server(city, redis, directory):  # noqa: F811
+def server(city, redis, directory):
     made = Server(city.name, redis, directory / "serve-page", "--agencies", str(AGENCIES))
     wait_until("it is ready", lambda: made.ready() == 200, 60, made.process.check_alive)
     made.url = "http://%s:%d" % made.address
@@ -33,7 +32,7 @@ def server(city, redis, directory):  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def browser(directory):  # noqa: F811
+def browser(directory):
     made = Browser(directory / "browser")
     yield made
     made.stop()

@@ -1,33 +1,14 @@
-"""One Kafka for all tests of a run, a Redis for each module, a city of its own for each test."""
+"""A city of its own for each test."""
 import re
 import zlib
 
 import pytest
 
 from tests.lab.city import City
-from tests.lab.kafka import Kafka
 from tests.lab.proxy import RedisProxy
 from tests.lab.redis_server import RedisServer
 from tests.lab.terminal import Terminal
 from tests.lab.traffic import seed_of_run
-
-
-@pytest.fixture(scope="session")
-def kafka(directory):
-    broker = Kafka(directory / "kafka")
-    try:
-        yield broker.start()
-    finally:
-        broker.stop()
-
-
-@pytest.fixture(scope="module")
-def redis(directory, request):
-    server = RedisServer(directory / f"redis-{request.module.__name__.rsplit('.', 1)[-1]}")
-    try:
-        yield server.start()
-    finally:
-        server.stop()
 
 
 @pytest.fixture
