@@ -12,6 +12,8 @@
     X(G_REFUSED, "gateway_events_refused_total", METRIC_COUNTER, NULL, "Records of a batch that break a rule.")              \
     X(G_UNACKNOWLEDGED, "gateway_events_unacknowledged_total", METRIC_COUNTER, NULL,                                         \
       "Events that Kafka did not acknowledge in time or at all; their clients were told to repeat.")                         \
+    X(G_WAVES, "gateway_waves_total", METRIC_COUNTER, NULL,                                                                  \
+      "Times that the events that had come were pushed out to Kafka, together.")                                            \
     X(G_VISITS, "gateway_visits_total", METRIC_COUNTER, NULL, "Page visits handed to Kafka.")                               \
     X(G_VISITS_OPTED_OUT, "gateway_visits_opted_out_total", METRIC_COUNTER, NULL,                                            \
       "Page visits not taken because the browser said Global Privacy Control or Do Not Track.")                              \

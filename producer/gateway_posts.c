@@ -1,10 +1,11 @@
 /* Requests that wait for Kafka: handed over by the handlers' threads, sent together, answered by the thread that polls Kafka.
  *
  * Many clients send one event each. What comes while Kafka works on the events before goes out together, as a wave, when it is through
- * with them, or after HOLD_MS. Clients that were just answered mostly come again at once: for as many the next wave waits, GATHER_US at
- * most, so that it has all of them in one request a partition; a request alone does not wait. librdkafka does not do that well by itself:
- * it begins to send with the first message of many, in five small requests, and spins while others wait behind them longer than its
- * linger. So its linger is long, each wave is pushed out by a flush, and there are at most WAVES_MOST on their way. */
+ * with them, or after HOLD_MS. Clients that were just answered mostly come again at once: for as many the next wave waits, and for those
+ * that stood there before the first answer, GATHER_US at most, so that it has all of them in one request a partition; a request alone does
+ * not wait. Those that came since that answer may be the answered ones: counted twice, they would never all be there. librdkafka does not
+ * do that well by itself: it begins to send with the first message of many, in five small requests, and spins while others wait behind
+ * them longer than its linger. So its linger is long, each wave is pushed out by a flush, and there are at most WAVES_MOST on their way. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ enum {
     RETRY_KAFKA_S = 2,
     IDLE_MS = 50,
     HOLD_MS = 10,
-    GATHER_US = 500,
+    GATHER_US = 1000,
     GATHERED_EVENTS = 1000, /* enough for a wave: more cost Kafka hardly less each */
     WAVES_MOST = 4,         /* fewer than the requests to a partition (5) at which librdkafka begins to spin */
     FLUSH_MS = 2000,
@@ -96,6 +97,8 @@ static void unlink_post(struct gateway *gateway, struct post *post)
     pthread_mutex_lock(&gateway->posts_lock);
     *(post->previous ? &post->previous->next : &gateway->first_post) = post->next;
     *(post->next ? &post->next->previous : &gateway->last_post) = post->previous;
+    if (gateway->turn_answered == 0)
+        gateway->turn_unsent = gateway->unsent;
     pthread_mutex_unlock(&gateway->posts_lock);
 }
 
@@ -212,7 +215,7 @@ static struct post *take_unsent(struct gateway *gateway, bool idle, struct post 
 {
     pthread_mutex_lock(&gateway->posts_lock);
     if (idle) {
-        gateway->wanted = gateway->turn_answered + gateway->unsent;
+        gateway->wanted = gateway->turn_answered > 0 ? gateway->turn_answered + gateway->turn_unsent : 1;
         if (gateway->wanted > 1)
             wait_for_posts(gateway, clock_moment(clock_monotonic_ns() + GATHER_US * 1000));
         gateway->wanted = 1;
@@ -224,6 +227,7 @@ static struct post *take_unsent(struct gateway *gateway, bool idle, struct post 
         gateway->waves = 0;
     if (first && (idle || (gateway->waves < WAVES_MOST && clock_monotonic_ms() - first->since_ms >= HOLD_MS))) {
         gateway->waves++;
+        metrics_add(gateway->metrics, G_WAVES, NULL, 1);
         *ret_last = gateway->last_post;
         gateway->first_unsent = NULL;
         gateway->unsent = gateway->unsent_events = 0;

@@ -49,7 +49,7 @@ struct gateway {
     size_t unsent, wanted; /* posts: not handed to Kafka's client yet; so many the polling thread waits for */
     size_t unsent_events;
     unsigned waves; /* of the polling thread: handed to Kafka's client since nothing was due from it */
-    size_t turn_answered; /* of the polling thread: requests answered in its turn */
+    size_t turn_answered, turn_unsent; /* of the polling thread: requests answered in its turn, and unsent at the first answer */
     bool turn_acked, turn_failed; /* of the polling thread: Kafka's verdicts in its turn */
     _Atomic int64_t acked_ms, failed_ms; /* on the monotonic clock: the latest event that Kafka acknowledged, or did not */
     atomic_size_t events_waiting; /* for their verdict, handed to Kafka or not yet */
