@@ -28,10 +28,10 @@ int program_begin(struct program_run *run, const struct command *command, int ar
     bool done = false;
     *run = (struct program_run){0};
     int result = settings_parse(command, argc, argv, options, &run->settings, &run->operands, &run->operand_count, &done, &run->error);
-    if (result < 0 || done)
-        return result < 0 ? result : 0;
     const struct common_options *common = options;
     log_configure((enum log_level)common->log_level, (enum log_format)common->log_format);
+    if (result < 0 || done)
+        return result < 0 ? result : 0;
     signal(SIGPIPE, SIG_IGN);
     return 1;
 }

@@ -3,7 +3,8 @@
  * Precedence: flag, environment, file, default. The environment name is CITYTOTALS_ and the name in upper case with
  * `_` for `-`; the file has lines `name = value` and `#` comments. A setting marked secret may also be given as
  * `<name>-file` / `CITYTOTALS_<NAME>_FILE`, a file whose first line is the value. A bad value stops the program with
- * its name, the value (never a secret's), where it came from and what is allowed. */
+ * its name, the value (never a secret's), where it came from and what is allowed; `log-format` is read first, so that it holds for
+ * that sentence too. */
 #ifndef CITYTOTALS_BASE_SETTINGS_H
 #define CITYTOTALS_BASE_SETTINGS_H
 

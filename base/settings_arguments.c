@@ -19,11 +19,13 @@ static void clear_list(const struct setting *setting, void *options)
         ((struct setting_list *)(void *)((char *)options + setting->offset))->count = 0;
 }
 
-static int parse_environment(const struct command *command, struct settings *settings, void *options, struct error *error)
+/* `only` limits it to one setting, NULL takes all. */
+static int parse_environment(const struct command *command, const char *only, struct settings *settings, void *options,
+                             struct error *error)
 {
     const struct setting *setting;
     for (size_t i = 0; (setting = setting_at(command, i)); i++) {
-        for (int from_file = setting->secret; from_file >= 0; from_file--) {
+        for (int from_file = setting->secret; from_file >= 0 && (!only || strcmp(setting->name, only) == 0); from_file--) {
             char name[128];
             environment_name(setting, from_file, name, sizeof name);
             const char *value = getenv(name);
@@ -38,7 +40,7 @@ static int parse_environment(const struct command *command, struct settings *set
     return 0;
 }
 
-/* One pass over the arguments. `only` limits it to one setting (the config file's name is needed first). */
+/* One pass over the arguments. `only` limits it to one setting; what else is wrong is left for the pass that takes all. */
 static int parse_arguments(const struct command *command, int argc, char **argv, const char *only, struct settings *settings,
                            void *options, char **operands, int *operand_count, bool *ret_help, struct error *error)
 {
@@ -80,13 +82,17 @@ static int parse_arguments(const struct command *command, int argc, char **argv,
                 ;
             value = argument[2] ? argument + 2 : NULL;
         }
+        if (!setting && only)
+            continue;
         if (!setting)
             return error_set(error, ERROR_USAGE, "unknown option %.*s; %s %s --help lists the known ones",
                              (int)strcspn(argument, "="), argument, command->program, command->name);
         if (setting->kind == SETTING_FLAG) {
             value = value ? value : "true";
         } else if (!value) {
-            if (++i >= argc)
+            if (++i >= argc && only)
+                break;
+            if (i >= argc)
                 return error_set(error, ERROR_USAGE, "option %s needs a value (%s)", argument, setting->placeholder);
             value = argv[i];
         }
@@ -139,10 +145,14 @@ static int parse_all(const struct command *command, int argc, char **argv, struc
         return result;
     if (*ret_help)
         return 0;
+    /* How an error is told is asked before there can be one. */
+    if ((result = parse_environment(command, "log-format", settings, options, error)) < 0 ||
+        (result = parse_arguments(command, argc, argv, "log-format", settings, options, operands, operand_count, ret_help, error)) < 0)
+        return result;
     const char *file = common->config ? common->config : getenv("CITYTOTALS_CONFIG");
     if (file && *file && (result = settings_read(settings, command, file, options, error)) < 0)
         return result;
-    if ((result = parse_environment(command, settings, options, error)) < 0 ||
+    if ((result = parse_environment(command, NULL, settings, options, error)) < 0 ||
         (result = parse_arguments(command, argc, argv, NULL, settings, options, operands, operand_count, ret_help, error)) < 0)
         return result;
     if (*operand_count > 0 && !command->operands)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/listen.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "producer/gateway_openapi.h"
 #include "producer/gateway_state.h"
 #include "producer/schema_ids.h"
@@ -31,14 +32,12 @@ enum {
     VISIT_BODY_MOST = 1024, /* nothing of it is read */
 };
 
-static volatile sig_atomic_t stop_signal, reload_signal;
+static volatile sig_atomic_t reload_signal;
 
-static void on_signal(int number)
+static void on_reload(int number)
 {
-    if (number == SIGHUP)
-        reload_signal = 1;
-    else
-        stop_signal = number;
+    (void)number;
+    reload_signal = 1;
 }
 
 static void on_answered(const struct http_request *request, unsigned status, void *context)
@@ -76,12 +75,12 @@ static int wait_for_topics(struct gateway *gateway, struct error *error)
     int64_t deadline = clock_monotonic_ms() + gateway->options.connect_timeout_ms;
     for (;;) {
         int64_t left = deadline - clock_monotonic_ms();
-        int result = kafka_wait(kafka, left > 1 ? left : 1, &stop_signal, &gateway->health, error);
+        int result = kafka_wait(kafka, left > 1 ? left : 1, &program_stop, &gateway->health, error);
         if (result < 0 || (result = topics_look(kafka, city, LOOK_MS, &topics, error)) < 0)
             return result;
         if (topics_missing(&topics, city, wanted, missing, sizeof missing) == 0)
             return 0;
-        if (stop_signal)
+        if (program_stop)
             return error_set(error, ERROR_INTERRUPTED, "interrupted while waiting for topics");
         if (clock_monotonic_ms() >= deadline)
             return error_set(error, ERROR_KAFKA, "kafka has no topic %s (or does not show it to this user); `citytotals-producer "
@@ -99,7 +98,7 @@ static int open_kafka(struct gateway *gateway, struct error *error)
     int result;
     if (options->registry.url)
         health_turn_within(&gateway->health, REGISTRY_WAIT_MS);
-    if ((result = schema_ids_settle(&options->registry, options->common.city, options->registration == REGISTRATION_AUTO, &stop_signal,
+    if ((result = schema_ids_settle(&options->registry, options->common.city, options->registration == REGISTRATION_AUTO, &program_stop,
                                     gateway->schema_ids, error)) < 0)
         return result;
     int64_t queue_kib = options->queue_events * EVENT_KIB;
@@ -214,7 +213,7 @@ static int serve(struct gateway *gateway, struct error *error)
     struct gateway_watch watch;
     gateway_watch_begin(gateway, &watch);
     health_set_ready(&gateway->health, NULL);
-    while (!stop_signal && !atomic_load(&gateway->broken)) {
+    while (!program_stop && !atomic_load(&gateway->broken)) {
         nanosleep(&(struct timespec){.tv_nsec = TURN_MS * 1000000L}, NULL);
         bool asked = reload_signal;
         if (asked)
@@ -243,11 +242,7 @@ static void close_gateway(struct gateway *gateway)
 
 int producer_gateway(int argc, char **argv)
 {
-    struct settings *settings = NULL;
-    struct error error = {0};
-    char **operands = NULL;
-    int operand_count = 0;
-    bool done = false;
+    struct program_run frame;
     struct gateway *gateway = calloc(1, sizeof *gateway);
     if (!gateway) {
         log_error("out of memory");
@@ -259,28 +254,19 @@ int producer_gateway(int argc, char **argv)
     pthread_mutex_init(&gateway->visits_lock, NULL);
     pthread_mutex_init(&gateway->posts_lock, NULL);
     clock_condition_init(&gateway->posts_changed);
-    int result = settings_parse(&producer_command_gateway, argc, argv, &gateway->options, &settings, &operands, &operand_count, &done,
-                                &error);
-    if (result < 0 || done)
-        goto finish;
-    log_configure((enum log_level)gateway->options.common.log_level, (enum log_format)gateway->options.common.log_format);
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    result = open_gateway(gateway, &error);
-    if (result >= 0)
-        result = serve(gateway, &error);
-    close_gateway(gateway);
-    if (result == -ERROR_INTERRUPTED && stop_signal)
-        result = 0;
-    if (result >= 0)
-        log_info("stopped");
-finish:
-    if (result < 0)
-        log_error("citytotals-producer: %s", error.text);
-    settings_free(settings);
+    int result = program_begin(&frame, &producer_command_gateway, argc, argv, &gateway->options);
+    if (result > 0) {
+        program_catch_stop(false);
+        sigaction(SIGHUP, &(struct sigaction){.sa_handler = on_reload}, NULL);
+        result = open_gateway(gateway, &frame.error);
+        if (result >= 0)
+            result = serve(gateway, &frame.error);
+        close_gateway(gateway);
+        if (result == -ERROR_INTERRUPTED && program_stop)
+            result = 0;
+        if (result >= 0)
+            log_info("stopped");
+    }
     pthread_cond_destroy(&gateway->posts_changed);
     pthread_mutex_destroy(&gateway->posts_lock);
     pthread_mutex_destroy(&gateway->visits_lock);
@@ -288,5 +274,5 @@ finish:
     pthread_mutex_destroy(&gateway->buckets_lock);
     pthread_rwlock_destroy(&gateway->credentials_lock);
     free(gateway);
-    return result < 0 ? error_exit_status(error.code) : 0;
+    return program_end(&frame, result);
 }

@@ -278,10 +278,8 @@ int producer_send(int argc, char **argv)
     if (result == 0)
         goto finish;
     report_begin(&send->report, (enum log_format)send->options.common.log_format);
-    if (result < 0) {
-        log_configure((enum log_level)send->options.common.log_level, (enum log_format)send->options.common.log_format);
+    if (result < 0)
         goto failed;
-    }
     send->names = frame.operand_count ? frame.operands : only_standard_input;
     send->name_count = frame.operand_count ? (size_t)frame.operand_count : 1;
     send->defaults = (struct parser_defaults){.source = slice_of(send->options.source), .csv_type = send->options.csv_type - 1};

@@ -1,4 +1,5 @@
 """What the consumer refuses, with which sentence and exit status, and what it waits for and how long."""
+import json
 import os
 import re
 import signal
@@ -71,6 +72,21 @@ def test_wrong_command():
     assert "Usage: citytotals-consumer COMMAND" in refused()
     assert 'unknown command "fold"' in refused("fold")
     assert "no brokers given; give --brokers HOST:PORT or CITYTOTALS_BROKERS" in refused("run")
+
+
+def test_an_error_in_the_settings_is_json_where_json_is_asked_for():
+    """Wherever it stands: a collector of logs reads each line."""
+    programs = {"producer": ("send", "gateway", "reverse", "schemas", "token"), "query": ("print", "report", "serve", "changes", "explain"),
+                "consumer": ("run", "verify", "rebuild", "snapshot", "dead-letters")}
+    for program, commands in programs.items():
+        for command in commands:
+            for arguments, env, word in ((("--nonsense", "--log-format", "json"), {}, "unknown option --nonsense"),
+                                         (("--log-format=json", "--city", "X"), {}, 'city is \\"X\\"'),
+                                         ((), {"CITYTOTALS_CITY": "X", "CITYTOTALS_LOG_FORMAT": "json"}, 'city is \\"X\\"')):
+                done = subprocess.run([BUILD / program / f"citytotals-{program}", command, *arguments], capture_output=True, text=True,
+                                      timeout=60, env={**os.environ, **env})
+                assert done.returncode == 2 and word in done.stderr, (command, arguments, done.stderr)
+                assert all(json.loads(line)["level"] == "error" for line in done.stderr.splitlines()), (command, done.stderr)
 
 
 def test_help_and_version():
