@@ -17,6 +17,7 @@ from tests.integration.test_send import arrived
 from tests.lab import events as e
 from tests.lab.gateway import MEMORY_MIB, PRODUCER, Gateway, event, new_token
 from tests.lab.process import wait_until
+from tests.lab.vanish import peers, vanish
 
 
 class Clients:
@@ -290,6 +291,25 @@ def test_slow_and_idle_clients_do_not_hold_others_up(served):
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         wait_until("the connections are counted", lambda: served.metric("gateway_connections") >= len(idle), 30)
         assert served.rss_mib() < MEMORY_MIB
+
+
+def test_clients_that_vanish(served, kafka):
+    """Neither FIN nor RST tells of them: within a minute each is forgotten by itself, and nobody waits for them meanwhile."""
+    whole, many = json.dumps(event("vanished")).encode(), b"1\n" * 10000
+    asked = raw_request(served, whole, f"Content-Length: {len(whole)}")
+    large = raw_request(served, many, f"Content-Length: {len(many)}").replace(b"application/json", b"application/x-ndjson")
+    wait_until("the clients before are gone", lambda: served.metric("gateway_connections") == 0, 60)
+    with peers(("127.0.0.1", served.port), 50) as made:
+        with standing_still(kafka):  # so that they go before the answer
+            for number, peer in enumerate(made):
+                peer.sendall((b"", asked[:40], asked[:-1], asked, large)[number % 5])
+                vanish(peer)
+            wait_until("they are waited for", lambda: served.metric("gateway_connections") == 50, 30)
+        for number in range(20):
+            assert served.post(event(f"beside-{number}")).status == 200
+        wait_until("they are given up", lambda: served.metric("gateway_connections") == 0, 60, served.process.check_alive)
+        assert served.peak_mib() <= MEMORY_MIB, served.peak_mib()
+    assert served.metric("gateway_events_pending") == 0 and served.post(event("after")).status == 200
 
 
 def test_clients_that_leave_before_the_answer(served):

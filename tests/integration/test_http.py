@@ -9,6 +9,8 @@ import zlib
 import pytest
 
 from tests.lab.process import BUILD, Process, wait_until
+from tests.lab.vanish import peers as connected
+from tests.lab.vanish import vanish
 
 
 class Lab:
@@ -335,6 +337,21 @@ def test_a_stream_whose_peer_goes_is_seen_at_once(lab):
     server.process.signal(signal.SIGUSR1)
     until(peers[9], b"tick 1\n")
     peers[9].close()
+
+
+def test_a_stream_whose_peer_vanishes_is_given_up_once_something_is_written(lab):
+    """There is room for what is written, so only the kernel can tell that nobody takes it."""
+    server = lab(idle_ms=60000)
+    with connected(server.address, 5) as gone, stream(server) as there:
+        for peer in gone:
+            peer.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+            until(peer, b"tick 0\n")
+            vanish(peer)
+        server.process.signal(signal.SIGUSR1)
+        until(there, b"tick 1\n")
+        wait_until("those that vanished are given up", lambda: server.state()["freed"] == 5, 60)
+        server.process.signal(signal.SIGUSR1)
+        until(there, b"tick 2\n")
 
 
 def test_a_stream_of_http_1_0_is_its_bytes_alone(lab):
