@@ -307,7 +307,7 @@ def test_clients_that_vanish(served, kafka):
             wait_until("they are waited for", lambda: served.metric("gateway_connections") == 50, 30)
         for number in range(20):
             assert served.post(event(f"beside-{number}")).status == 200
-        wait_until("they are given up", lambda: served.metric("gateway_connections") == 0, 60, served.process.check_alive)
+        wait_until("they are given up", lambda: served.metric("gateway_connections") == 0, 45, served.process.check_alive)
         assert served.peak_mib() <= MEMORY_MIB, served.peak_mib()
     assert served.metric("gateway_events_pending") == 0 and served.post(event("after")).status == 200
 
