@@ -32,6 +32,8 @@ enum {
     VISIT_BODY_MOST = 1024, /* nothing of it is read */
 };
 
+#define NO_TOPIC "kafka has no topic %s (or does not show it to this user); `citytotals-producer send --create-topics` makes the city's topics"
+
 static volatile sig_atomic_t reload_signal;
 
 static void on_reload(int number)
@@ -76,15 +78,18 @@ static int wait_for_topics(struct gateway *gateway, struct error *error)
     for (;;) {
         int64_t left = deadline - clock_monotonic_ms();
         int result = kafka_wait(kafka, left > 1 ? left : 1, &program_stop, &gateway->health, error);
-        if (result < 0 || (result = topics_look(kafka, city, LOOK_MS, &topics, error)) < 0)
+        if (result >= 0)
+            result = topics_look(kafka, city, LOOK_MS, &topics, error);
+        if (result == -ERROR_KAFKA && said) /* the time is up: what is told is what it went by with */
+            return error_set(error, ERROR_KAFKA, NO_TOPIC, missing);
+        if (result < 0)
             return result;
         if (topics_missing(&topics, city, wanted, missing, sizeof missing) == 0)
             return 0;
         if (program_stop)
             return error_set(error, ERROR_INTERRUPTED, "interrupted while waiting for topics");
         if (clock_monotonic_ms() >= deadline)
-            return error_set(error, ERROR_KAFKA, "kafka has no topic %s (or does not show it to this user); `citytotals-producer "
-                             "send --create-topics` makes the city's topics", missing);
+            return error_set(error, ERROR_KAFKA, NO_TOPIC, missing);
         if (!said)
             log_warning("kafka has no topic %s; waiting for it (citytotals-producer send --create-topics makes the topics)", missing);
         said = true;

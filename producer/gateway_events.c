@@ -103,6 +103,15 @@ static void charge_the_rest(struct gateway *gateway, struct credential *credenti
     pthread_mutex_unlock(&gateway->buckets_lock);
 }
 
+static struct http_response *refuse_type(const struct http_request *request)
+{
+    char detail[320];
+    const char *type = http_header(request, "Content-Type");
+    snprintf(detail, sizeof detail, "the body's Content-Type is %s%.60s%s; allowed: application/json, application/x-ndjson, text/csv, "
+             "application/cloudevents+json, application/cloudevents-batch+json", type ? "\"" : "", type ? type : "missing", type ? "\"" : "");
+    return gateway_problem(415, detail);
+}
+
 /* The request's events in `ingested`; or an answer already. NULL and `taken` false: no memory. */
 static struct http_response *judge(struct gateway *gateway, struct http_request *request, struct credential *credential,
                                    struct ingested *ingested, bool *ret_taken)
@@ -112,8 +121,7 @@ static struct http_response *judge(struct gateway *gateway, struct http_request 
     struct error error = {0};
     struct buffer unpacked = BUFFER_BOUNDED(GATEWAY_BODY_MOST);
     if (!form_of(request, &asked.form))
-        return gateway_problem(415, "the body's Content-Type is not taken; allowed: application/json, application/x-ndjson, text/csv, "
-                            "application/cloudevents+json, application/cloudevents-batch+json");
+        return refuse_type(request);
     struct http_response *response = unpack(request, &unpacked, &asked.body);
     if (response)
         goto finish;

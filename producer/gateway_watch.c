@@ -30,6 +30,9 @@ int gateway_load_tokens(struct gateway *gateway, struct error *error)
     pthread_rwlock_unlock(&gateway->credentials_lock);
     credentials_free(before);
     metrics_set(gateway->metrics, G_TOKENS, NULL, (int64_t)credentials_count(loaded));
+    if (credentials_count(loaded) == 0)
+        log_warning("the tokens file %s holds no token: nobody can send events (citytotals-producer token new makes one)",
+                    gateway->options.tokens);
     return 0;
 }
 

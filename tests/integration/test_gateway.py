@@ -132,8 +132,9 @@ def test_statuses_of_refusal(city, gateway):
     problem(gateway.post(b" " * (1024 * 1024 + 1)), 413, "longer")
     problem(gateway.post_lines(event("a"), " " * (16 * 1024 + 1)), 413, "16384")
     problem(gateway.post_lines(*["1"] * 10001), 413, "10000 records")
-    problem(gateway.post(event("a"), "application/xml"), 415, "text/csv")
-    problem(gateway.ask(body=b"{}"), 415, "application/json")
+    problem(gateway.post(event("a"), "application/xml"), 415, 'is \\"application/xml\\"; allowed: application/json')
+    problem(gateway.post(event("a"), "\xe9" * 100), 415, 'is \\"\ufffd')
+    problem(gateway.ask(body=b"{}"), 415, "is missing; allowed: application/json")
     problem(gateway.post(event("a"), Content_Encoding="br"), 415, "gzip")
     answer = problem(gateway.post(event("a", 0, sector="phong")), 422, "delta is 0")
     assert [each["field"] for each in answer.json["errors"]] == ["sector", "delta"]
@@ -200,8 +201,10 @@ def test_bad_starts(city):
     assert run()[0] == 2
     status, said = run("-b", city.kafka.bootstrap, "--listen", "127.0.0.1:0", "--tokens", path)
     assert status == 2 and "line 1" in said and "the-token-itself" not in said
+    path.write_text("# nobody yet\n")
+    assert "holds no token: nobody can send" in run("-b", "127.0.0.1:1", "--listen", "127.0.0.1:0", "--tokens", path, "--connect-timeout", "10ms")[1]
     path.write_text(new_token()[1] + "\n")
-    status, said = run("-b", city.kafka.bootstrap, "--listen", "127.0.0.1:0", "--tokens", path, "--city", "nowhere")
+    status, said = run("-b", city.kafka.bootstrap, "--listen", "127.0.0.1:0", "--tokens", path, "--city", "nowhere", "--connect-timeout", "2s")
     assert status == 1 and "nowhere.headcount-changes" in said and "--create-topics" in said
 
 
