@@ -23,7 +23,7 @@ def kafka(directory):
     try:
         yield broker.start()
     finally:
-        broker.stop()
+        broker.kill()  # its folder goes too: there is nothing to put in order
 
 
 @pytest.fixture(scope="module")
