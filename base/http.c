@@ -367,7 +367,7 @@ static enum MHD_Result finish(struct http_request_inner *inner)
 }
 
 enum MHD_Result http_on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
-                                  const char *version, const char *data, size_t *size, void **request)
+                                const char *version, const char *data, size_t *size, void **request)
 {
     (void)context;
     (void)url;
@@ -408,7 +408,7 @@ void http_request_abandon(struct http_request_inner *inner)
 }
 
 void http_on_completed(void *context, struct MHD_Connection *connection, void **request,
-                         enum MHD_RequestTerminationCode code)
+                       enum MHD_RequestTerminationCode code)
 {
     (void)context;
     (void)connection;
