@@ -3,7 +3,8 @@
 All three run with the broker on the same cores, against the same topic of 4 partitions. The bare producer (bench-fill) does what any
 producer of these events must: it encodes each by the gateway's own encoder, gives it its agency as key, and ends when Kafka has
 acknowledged all, with acks=all and idempotence, without compression, as the gateway; it may wait 50 ms to fill a batch, and only
-counts its verdicts. It neither parses, checks, makes ids, nor speaks HTTP. The client (gateway-load) keeps one request on its way per connection."""
+counts its verdicts. It neither parses, checks, makes ids, nor speaks HTTP. The client (gateway-load) keeps one request on its way per connection.
+A round before the first warms up the broker, whose Java is compiled while it runs; it does not count."""
 import argparse
 import os
 import pathlib
@@ -30,24 +31,24 @@ class Bench:
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(description=__doc__, epilog="Other flags are the gateway's.")
     options.add_argument("--events", type=int, default=2_000_000, help="at batches of 100; a tenth of them singly")
     options.add_argument("--connections", type=int, default=32)
     options.add_argument("--runs", type=int, default=3)
-    options.add_argument("--flags", nargs="*", default=[], help="more flags for the gateway")
-    options = options.parse_args()
+    options, flags = options.parse_known_args()
     directory = pathlib.Path(tempfile.mkdtemp(prefix="citytotals-bench-"))
     kafka = Kafka(directory / "kafka", heap="512m", lasting=True)
     gateway, ratios, by_cpu = None, [], []
     try:
         kafka.start()
         kafka.create_city("bench", 4)
-        gateway = Gateway(Bench(kafka, directory), *options.flags, redis_url="redis://127.0.0.1:1")
-        for number in range(options.runs):
+        gateway = Gateway(Bench(kafka, directory), *flags, redis_url="redis://127.0.0.1:1")
+        for number in range(options.runs + 1):
+            name = f"run {number}:" if number else "to warm up:"
             broker = cpu_of(kafka.process.pid)
             wall, cpu, _, _, _ = run([str(BUILD / "tests/bench/bench-fill"), kafka.bootstrap, "bench", str(options.events)])
             bare, bare_cpu = options.events / wall, cpu / options.events
-            print(f"run {number + 1}: bare producer  {bare:10,.0f} events/s   CPU {bare_cpu * 1e9:5.0f} ns/event "
+            print(f"{name} bare producer  {bare:10,.0f} events/s   CPU {bare_cpu * 1e9:5.0f} ns/event "
                   f"(broker {(cpu_of(kafka.process.pid) - broker) * 1e9 / options.events:.0f})", flush=True)
             for batch, events in ((100, options.events), (1, options.events // 10)):
                 before, broker = cpu_of(gateway.process.pid), cpu_of(kafka.process.pid)
@@ -56,10 +57,10 @@ def main():
                 words = out.split()
                 seconds, p50, p99 = float(words[0]), int(words[6]) / 1000, int(words[8]) / 1000
                 used, broker = cpu_of(gateway.process.pid) - before, cpu_of(kafka.process.pid) - broker
-                print(f"run {number + 1}: batches of {batch:3} {events / seconds:10,.0f} events/s   CPU {used * 1e9 / events:5.0f} ns/event "
+                print(f"{name} batches of {batch:3} {events / seconds:10,.0f} events/s   CPU {used * 1e9 / events:5.0f} ns/event "
                       f"(client {cpu * 1e9 / events:.0f}, broker {broker * 1e9 / events:.0f})   p50 {p50:.1f} ms, p99 {p99:.1f} ms   peak RSS {gateway.peak_mib():.0f} MiB",
                       flush=True)
-                if batch == 100:
+                if batch == 100 and number:
                     ratios.append(events / seconds / bare)
                     by_cpu.append(bare_cpu / (used / events))
         ratios.sort()
