@@ -13,6 +13,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARIES = pathlib.Path(os.environ.get("CITYTOTALS_KUBERNETES", ROOT / "build" / "kubernetes"))
 KUBECTL = BINARIES / "kubectl" if (BINARIES / "kubectl").exists() else "kubectl"
+PROMTOOL = os.environ.get("CITYTOTALS_PROMTOOL", "promtool")
 MANIFESTS = ROOT / "k8s"
 OVERLAYS = sorted(path.parent.name for path in (MANIFESTS / "overlays").glob("*/kustomization.yaml"))
 OURS = ("citytotals-producer", "citytotals-consumer", "citytotals-query")
@@ -288,8 +289,9 @@ def test_alerts_and_scaling_ask_for_metrics_that_exist(copy):
         plain = re.sub(r'"[^"]*"', "", text)
         for name in re.findall(r"\b(?:citytotals|kube)_\w+", plain):
             assert name in have or name in FOREIGN_METRICS, f"{where}: {name}"
-        for name, label in re.findall(r"(citytotals_\w+)\{(\w+)=", plain):
-            assert label in (have[name], "namespace"), f"{where}: {name} has no label {label}"
+        for name, selector in re.findall(r"(citytotals_\w+)\{(.*?)\}", plain):
+            for label in re.findall(r"(\w+)=", selector):
+                assert label in (have[name], "namespace"), f"{where}: {name} has no label {label}"
     assert {name for _, text in asked for name in re.findall(r"citytotals_\w+", text)} >= {
         "citytotals_halted", "citytotals_waiting", "citytotals_lag_records", "citytotals_dead_letters_total"}
 
@@ -300,7 +302,48 @@ def test_a_failed_proof_alerts(copy):
     fail = next(rule for rule in job["podFailurePolicy"]["rules"] if rule["action"] == "FailJob")
     assert 4 in fail["onExitCodes"]["values"] and job["template"]["spec"]["restartPolicy"] == "Never"
     alert = next(text for name, text in expressions(objects) if name == "CitytotalsVerifyFailed")
-    assert 'kube_job_status_failed{job_name=~"verify-.*"} ' in alert.replace(")", " ")
+    assert 'kube_job_status_failed{namespace="citytotals", job_name=~"verify-.*"} ' in alert.replace(")", " ")
+
+
+def series(namespace, name, values, **labels):
+    labels = ", ".join(f'{label}="{value}"' for label, value in {"namespace": namespace, **labels}.items())
+    return {"series": f"{name}{{{labels}}}", "values": values}
+
+
+AILS = [  # what a city shows for two hours and more when all is not well
+    ("citytotals_halted", "1x150", {"partition": "a/0"}), ("citytotals_assigned_partitions", "0x150", {}),
+    ("citytotals_unassigned_partitions", "1x150", {}), ("citytotals_lag_records", "200000x150", {}), ("citytotals_folded_total", "0+60x150", {}),
+    ("citytotals_waiting", "1x150", {"partition": "a/0"}), ("citytotals_dead_letters_total", "0+1x150", {}),
+    ("citytotals_stale_ms", "90000x150", {}), ("citytotals_gateway_events_unacknowledged_total", "0+1x150", {}),
+    ("citytotals_gateway_token_reloads_total", "0+1x150", {"result": "refused"}), ("citytotals_metric_changes_dropped_total", "0+1x150", {}),
+    ("kube_job_status_failed", "1x150", {"job_name": "verify-1"}), ("kube_job_status_failed", "1x150", {"job_name": "snapshot-1"}),
+    ("kube_cronjob_status_last_successful_time", "-200000x150", {"cronjob": "verify"})]
+WELL = [("citytotals_assigned_partitions", "8x150", {}), ("citytotals_lag_records", "200000x150", {}),
+        ("citytotals_folded_total", "0+600000x150", {}), ("citytotals_gateway_token_reloads_total", "0+1x150", {"result": "taken"}),
+        ("kube_job_status_failed", "0x150", {"job_name": "verify-1"}), ("kube_cronjob_status_last_successful_time", "0x150", {"cronjob": "verify"})]
+
+
+def test_each_city_has_its_own_alerts_once(copy, tmp_path):
+    """Two cities' rules before one Prometheus, which sees both: what ails one is told once, under its name."""
+    files, names = [], None
+    for namespace in ("citytotals", "citytotals-danang"):
+        shutil.copytree(copy, tmp_path / namespace)
+        kustomization = tmp_path / namespace / "overlays/production/kustomization.yaml"
+        kustomization.write_text(kustomization.read_text().replace("namespace: citytotals\n", f"namespace: {namespace}\n"))
+        rules = named(built(kustomization.parent), "PrometheusRule", "citytotals")["spec"]
+        files.append(tmp_path / f"{namespace}.yaml")
+        files[-1].write_text(yaml.safe_dump(rules))
+        names = [each["alert"] for group in rules["groups"] for each in group["rules"]]
+    for ill, well in (("citytotals", "citytotals-danang"), ("citytotals-danang", "citytotals")):
+        shown = [series(ill, *each[:2], **each[2]) for each in AILS] + [series(well, *each[:2], **each[2]) for each in WELL]
+        # As Prometheus has them while they fire, of each exactly one.
+        firing = [{"expr": f'count by (namespace) (ALERTS{{alertname="{name}", alertstate="firing"}})', "eval_time": "140m",
+                   "exp_samples": [{"labels": f'{{namespace="{ill}"}}', "value": 1}]} for name in names]
+        case = tmp_path / "case.yaml"
+        case.write_text(yaml.safe_dump({"rule_files": [str(each) for each in files], "evaluation_interval": "1m", "tests": [
+            {"interval": "1m", "input_series": shown, "promql_expr_test": firing}]}))
+        done = subprocess.run([PROMTOOL, "test", "rules", case], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 # --- who reaches whom ---
