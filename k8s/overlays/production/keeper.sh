@@ -70,6 +70,19 @@ serve() {
   [ -z "$id" ] || redis "$SELF" cluster replicate "$id"
 }
 
+# A replica that heard its master's new address from others, and not from the master itself, goes on asking at the old one, for good
+# (https://github.com/redis/redis/issues/14633). Told again whose replica it is, it asks at the new one.
+follow() {
+  printf '%s\n' "$seen" | grep -q 'myself,slave' || return 0
+  asks=$(redis "$SELF" info replication) || return 0
+  [ "$(value "$asks" master_link_status)" = down ] || return 0
+  id=$(printf '%s\n' "$seen" | awk -v asked="$(value "$asks" master_host)" '
+    { address[$1] = $2; sub(/:[0-9]+@.*/, "", address[$1]); well[$1] = $3 !~ /fail|handshake|noaddr/ }
+    $3 ~ /myself/ { master = $4 }
+    END { if (well[master] && address[master] != asked) print master }')
+  [ -z "$id" ] || redis "$SELF" cluster replicate "$id"
+}
+
 # A node reads its certificates again when it is told to.
 renew() {
   now=$(cat "$tls/tls.crt" "$tls/ca.crt" | sha256sum)
@@ -95,6 +108,7 @@ turn() {
   fi
   bury "$@"
   serve
+  follow
 }
 
 if [ $# -gt 0 ]; then
