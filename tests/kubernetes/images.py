@@ -14,7 +14,7 @@ PAUSE = """
 static void end(int signal) { (void)signal; _exit(0); }
 int main(void) { signal(SIGTERM, end); signal(SIGINT, end); signal(SIGCHLD, SIG_IGN); for (;;) pause(); }
 """
-KEEPER_NEEDS = ("redis-cli", "sh", "awk", "cat", "getent", "grep", "sed", "sleep", "timeout", "tr")  # in production
+KEEPER_NEEDS = ("redis-cli", "sh", "awk", "cat", "getent", "grep", "sed", "sha256sum", "sleep", "timeout", "tr")  # in production
 JAVA_LEAVES_OUT = shutil.ignore_patterns("src.zip", "jmods", "man", "legal", "include", "demo", "classes_nocoops.jsa", "docs")
 
 

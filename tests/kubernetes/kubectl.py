@@ -74,7 +74,10 @@ class Kubectl:
 
     def ask(self, namespace, service, method, path, body=None, headers=None, port=80, seconds=15):
         """(status, body). OSError where nobody answers."""
-        connection = http.client.HTTPConnection(*self.address(namespace, service, port), timeout=seconds)
+        return self.ask_at(self.address(namespace, service, port), method, path, body, headers, seconds)
+
+    def ask_at(self, address, method, path, body=None, headers=None, seconds=15):
+        connection = http.client.HTTPConnection(*address, timeout=seconds)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()

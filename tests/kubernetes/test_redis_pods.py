@@ -3,6 +3,7 @@ other addresses or empty, its passwords change; consumers fold through it all, a
 import hashlib
 import os
 import shutil
+import ssl
 
 import pytest
 import yaml
@@ -39,18 +40,29 @@ def overlay(manifests):
     return folder
 
 
-def certificate(kubectl, manifests, directory):
-    """The Secret that cert-manager makes of redis-tls.yaml."""
-    asked = [each for each in yaml.safe_load_all((manifests / "overlays/production/redis-tls.yaml").read_text()) if each["kind"] == "Certificate"]
-    names = next(each["spec"]["dnsNames"] for each in asked if each["spec"]["secretName"] == "redis-tls")
-    authority = Authority(directory)
-    cert, key = authority.issue("redis", ",".join(f"DNS:{name}" for name in names))
-    kubectl("create", "secret", "generic", "redis-tls", "-n", THEIRS, f"--from-file=tls.crt={cert}", f"--from-file=tls.key={key}",
-            f"--from-file=ca.crt={authority.cert}")
+class CertManager:
+    """Stands in for it: makes of redis-tls.yaml the Secret that it would, and another one after that."""
+
+    def __init__(self, kubectl, manifests, directory):
+        asked = [each for each in yaml.safe_load_all((manifests / "overlays/production/redis-tls.yaml").read_text()) if each["kind"] == "Certificate"]
+        names = next(each["spec"]["dnsNames"] for each in asked if each["spec"]["secretName"] == "redis-tls")
+        self.kubectl, self.names = kubectl, ",".join(f"DNS:{name}" for name in names)
+        self.authority = Authority(directory)
+
+    def issue(self, name):
+        cert, key = self.authority.issue(name, self.names)
+        made = self.kubectl("create", "secret", "generic", "redis-tls", "-n", THEIRS, f"--from-file=tls.crt={cert}", f"--from-file=tls.key={key}",
+                            f"--from-file=ca.crt={self.authority.cert}", "--dry-run=client", "-o", "yaml")
+        self.kubectl("apply", "-f", "-", data=made)
 
 
 @pytest.fixture(scope="module")
-def city(kubectl, manifests, tmp_path_factory):
+def cert_manager(kubectl, manifests, tmp_path_factory):
+    return CertManager(kubectl, manifests, tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def city(kubectl, manifests, cert_manager):
     folder, token = overlay(manifests), "ct_" + os.urandom(32).hex()
     for name, size, node in (("cluster-kafka", "4Gi", 1), ("cluster-snapshots", "10Gi", 1), *[
             (f"cluster-{pod}", "20Gi", 1 + number % 2) for number, pod in enumerate(PODS)]):
@@ -60,7 +72,7 @@ def city(kubectl, manifests, tmp_path_factory):
     namespace = (manifests / "base/namespace.yaml").read_text().replace("name: citytotals", f"name: {THEIRS}")
     kubectl("apply", "-f", "-", data=namespace)
     Run(made, manifests)("./make-secrets apply", FOLDER)
-    certificate(kubectl, manifests, tmp_path_factory.mktemp("authority"))
+    cert_manager.issue("first")
     kubectl("apply", "-k", folder)
     made.complete()
     yield made
@@ -138,7 +150,11 @@ def nodes(city):
 
 
 def test_keepers_make_one_cluster(city, nodes):
+    """And nothing is missing to them in their image."""
     nodes.wait_until_whole()
+    for pod in PODS:
+        assert "not found" not in city.kubectl("logs", pod, "-n", THEIRS, "-c", "keeper")
+        assert "Error accepting a client connection" not in city.kubectl("logs", pod, "-n", THEIRS, "-c", "redis")
     made = [pod for pod in PODS if "All 16384 slots covered" in city.kubectl("logs", pod, "-n", THEIRS, "-c", "keeper")]
     assert made == ["redis-0"]
     city.send(200)
@@ -187,7 +203,7 @@ def test_a_node_that_comes_back_empty_becomes_a_replica(city, nodes, kubectl, sh
     city.expect_exact()
 
 
-@pytest.mark.parametrize("user", ["consumer", "query", "keeper", "replication"])
+@pytest.mark.parametrize("user", ["consumer", "gateway", "query", "keeper", "replication"])
 def test_a_password_is_replaced_while_events_come(city, nodes, shell, manifests, user):
     users = manifests / "overlays/cluster/secrets/users.acl"
     before = {each.split()[1]: each for each in users.read_text().splitlines()}
@@ -208,6 +224,25 @@ def hashes(nodes, pod, user):
     """The hashes of a user's passwords."""
     listed = nodes.ask(pod, "acl", "list").splitlines()
     return [word[1:] for each in listed if each.split()[1] == user for word in each.split() if word.startswith("#")]
+
+
+def certificate_of(nodes, pod):
+    """The one that it shows."""
+    return ssl.get_server_certificate((nodes.address(pod), 6379), timeout=10)
+
+
+def test_nodes_take_a_new_certificate_while_events_come(city, nodes, kubectl, cert_manager):
+    if not kubectl.own:
+        pytest.skip("nodes are asked by their own addresses")
+    before = {pod: certificate_of(nodes, pod) for pod in PODS}
+    started = {pod: kubectl.get("pod", pod, "-n", THEIRS)["metadata"]["uid"] for pod in PODS}
+    with city.traffic() as traffic:
+        cert_manager.issue("second")
+        kubectl.wait_until("each node shows the new one", lambda: all(certificate_of(nodes, pod) != before[pod] for pod in PODS), 180)
+        traffic.wait_for_batches(20)
+    assert started == {pod: kubectl.get("pod", pod, "-n", THEIRS)["metadata"]["uid"] for pod in PODS}
+    nodes.wait_until_whole()
+    city.expect_exact()
 
 
 def test_jobs_of_operators_have_the_rights(city, nodes, kubectl, shell):
