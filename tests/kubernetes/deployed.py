@@ -92,11 +92,13 @@ class Deployed:
             return totals if totals and totals["events"] >= self.events else None
         return self.kubectl.wait_until(lambda: f"{self.events} events are folded\n{self.state()}", folded, seconds)
 
-    def expect_exact(self):
-        """The numbers shown are those that were sent, and the proof that the cluster itself runs finds no difference."""
+    def expect_exact(self, proved=True):
+        """The numbers shown are those that were sent, and the proof that the cluster itself runs finds no difference. It looks at the whole
+        log, so tests that others follow leave it to them."""
         found = self.differences(self.wait_until_folded())
         assert not found, "\n".join(found)
-        self.verify()
+        if proved:
+            self.verify()
 
     def verify(self):
         """The nightly proof, now."""

@@ -48,7 +48,7 @@ def test_the_first_deployment_is_told_as_it_is(deployed, kubectl, shell):
             each.kill()
             each.wait()
     assert '"accepted":1' in said.replace(" ", "") and '"city":"haiphong"' in said, said
-    deployed.expect_exact()
+    deployed.expect_exact(proved=False)
 
 
 def status_of(deployed, token):
@@ -108,7 +108,7 @@ def test_all_of_redis_is_lost_and_a_snapshot_is_restored(deployed, kubectl, shel
     with redis_client() as client:
         client.flushall()
     deployed.send(1)  # an idle consumer's connection does not tell it
-    deployed.expect_exact()
+    deployed.expect_exact(proved=False)
     title = "Redis: backup, restore, loss"
     shell(line(title, "restore-2"))
     succeeded, log = ended(kubectl, "restore-2")
@@ -155,7 +155,7 @@ def test_partitions_are_added_and_secrets_replaced(deployed, kubectl, shell, red
         deployed.kubectl.wait_until("consumers use the new partitions", lambda: any(offsets_from(redis_client, 8).values()), 120)
         traffic.wait_for_batches(20)
     deployed.expect_exact()
-    assert deployed.refusals == refusals
+    assert deployed.refusals == refusals or not kubectl.own  # a forwarded port ends with its pod
     visit(deployed)
     wait_for_visits(deployed, 2)
     assert password() != earlier
