@@ -17,7 +17,7 @@ enum {
 struct group_watch {
     rd_kafka_queue_t *answers;
     int64_t asked_ms, joined_ms; /* 0 = never */
-    bool asking, refused;
+    bool asking, refused, is_static;
     int looks; /* in a row with partitions that are nobody's */
     int64_t unassigned;
     bool taken[EVENT_TYPES][SOURCE_PARTITIONS_MOST];
@@ -29,6 +29,9 @@ int group_watch_start(struct source *source, struct group_watch **ret_watch, str
     if (!watch)
         return error_set(error, ERROR_MEMORY, "out of memory");
     watch->answers = rd_kafka_queue_new(source->kafka);
+    /* A dynamic member's joining shares anew by itself. */
+    size_t size = 0;
+    watch->is_static = rd_kafka_conf_get(rd_kafka_conf(source->kafka), "group.instance.id", NULL, &size) == RD_KAFKA_CONF_OK && size > 1;
     *ret_watch = watch;
     return 0;
 }
@@ -118,7 +121,7 @@ int64_t source_unassigned(struct source *source, int64_t now_ms)
             watch->unassigned = unassigned;
         if (watch->looks >= LOOKS_BEFORE_JOINING && (!watch->joined_ms || now_ms - watch->joined_ms >= JOIN_EVERY_MS))
             join_again(source, watch, now_ms);
-    } else if (!watch->asking && source->subscribed && now_ms - watch->asked_ms >= LOOK_MS) {
+    } else if (!watch->asking && source->subscribed && watch->is_static && now_ms - watch->asked_ms >= LOOK_MS) {
         watch->asking = true;
         watch->asked_ms = now_ms;
         ask(source, watch);
