@@ -26,7 +26,7 @@ static void forget_given(struct source *source)
     source->given_count = 0;
 }
 
-int source_topic_of_name(const struct source *source, const char *name)
+static int topic_of_name(const struct source *source, const char *name)
 {
     for (int type = 0; type < EVENT_TYPES; type++)
         if (strcmp(source->topics[type], name) == 0)
@@ -55,7 +55,7 @@ static void take_given(struct source *source, const rd_kafka_topic_partition_lis
         return;
     }
     for (int i = 0; i < partitions->cnt; i++) {
-        int topic = source_topic_of_name(source, partitions->elems[i].topic);
+        int topic = topic_of_name(source, partitions->elems[i].topic);
         if (topic != TOPIC_NONE)
             source->given[source->given_count++] =
                 (struct topic_partition){.topic = (uint8_t)topic, .partition = partitions->elems[i].partition};
@@ -96,8 +96,11 @@ static void on_error(rd_kafka_t *kafka, int code, const char *reason, void *cont
     log_warning("kafka: %s: %s", rd_kafka_err2str(err), reason ? reason : "");
 }
 
-static int make_conf(const struct common_options *common, const char *group, rd_kafka_conf_t **ret_conf, struct error *error)
+static int make_conf(const struct common_options *common, const char *city, rd_kafka_conf_t **ret_conf,
+                     struct error *error)
 {
+    char group[TOPIC_NAME_SIZE];
+    snprintf(group, sizeof group, "citytotals.%s", city);
     char queue_low[16], partition_most[16], fetch_most[16];
     snprintf(queue_low, sizeof queue_low, "%d", QUEUE_LOW);
     snprintf(partition_most, sizeof partition_most, "%d", FETCH_MOST / 2);
@@ -142,9 +145,8 @@ int source_open(const struct common_options *common, const char *city, struct so
     source->common = common;
     for (int type = 0; type < EVENT_TYPES; type++)
         snprintf(source->topics[type], TOPIC_NAME_SIZE, "%s.%s", city, event_topic_suffix((enum event_type)type));
-    snprintf(source->group, sizeof source->group, "citytotals.%s", city);
     rd_kafka_conf_t *conf = NULL;
-    int result = make_conf(common, source->group, &conf, error);
+    int result = make_conf(common, city, &conf, error);
     if (result < 0)
         goto finish;
     rd_kafka_conf_set_opaque(conf, source);
@@ -161,8 +163,7 @@ int source_open(const struct common_options *common, const char *city, struct so
     source->queue = rd_kafka_queue_get_consumer(source->kafka);
     for (int type = 0; type < EVENT_TYPES; type++)
         source->handles[type] = rd_kafka_topic_new(source->kafka, source->topics[type], NULL);
-    result = group_watch_start(source, &source->group_watch, error);
-    if (result >= 0 && rd_kafka_version() < VERSION_WITH_BACKOFF)
+    if (rd_kafka_version() < VERSION_WITH_BACKOFF)
         result = waker_start(source, &source->waker, error);
 finish:
     if (result < 0) {
@@ -209,7 +210,6 @@ struct source *source_close(struct source *source)
                 rd_kafka_topic_destroy(source->handles[type]);
         if (source->queue)
             rd_kafka_queue_destroy(source->queue);
-        source->group_watch = group_watch_stop(source->group_watch);
         rd_kafka_destroy_flags(source->kafka, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     }
     forget_given(source);
@@ -224,7 +224,6 @@ int source_subscribe(struct source *source, struct error *error)
         rd_kafka_topic_partition_list_add(list, source->topics[type], RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t err = rd_kafka_subscribe(source->kafka, list);
     rd_kafka_topic_partition_list_destroy(list);
-    source->subscribed = source->subscribed || !err;
     return err ? error_set(error, ERROR_KAFKA, "join the consumer group: %s", rd_kafka_err2str(err)) : 0;
 }
 
@@ -269,7 +268,7 @@ static uint8_t topic_of_message(const struct source *source, const rd_kafka_mess
     for (int type = 0; type < EVENT_TYPES; type++)
         if (message->rkt == source->handles[type])
             return (uint8_t)type;
-    return (uint8_t)source_topic_of_name(source, rd_kafka_topic_name(message->rkt));
+    return (uint8_t)topic_of_name(source, rd_kafka_topic_name(message->rkt));
 }
 
 /* A copy, as a place in `bytes` + 1 until all is copied: the bytes may move while they grow. */

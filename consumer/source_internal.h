@@ -14,13 +14,11 @@ enum {
 };
 
 struct waker;
-struct group_watch;
 
 struct source {
     const struct common_options *common;
     rd_kafka_t *kafka;
     rd_kafka_queue_t *queue;
-    char group[TOPIC_NAME_SIZE];
     char topics[EVENT_TYPES][TOPIC_NAME_SIZE];
     rd_kafka_topic_t *handles[EVENT_TYPES]; /* to tell a message's topic by its address */
 
@@ -29,8 +27,6 @@ struct source {
     bool changed;    /* given since source_assignment was last called */
     bool rebalanced; /* during the present call */
     bool reading;    /* something is assigned */
-    bool subscribed; /* to the group */
-    struct group_watch *group_watch;
 
     /* Which of the partitions being read have been read to their end: while one has not, the reader is kept awake. */
     bool at_end[EVENT_TYPES][SOURCE_PARTITIONS_MOST];
@@ -42,11 +38,6 @@ struct source {
     int64_t last_error_at_ms;
     char fatal[512]; /* a sentence once the library can't go on */
 };
-
-/* The event type whose topic it is, or TOPIC_NONE. */
-int source_topic_of_name(const struct source *source, const char *name);
-int group_watch_start(struct source *source, struct group_watch **ret_watch, struct error *error);
-struct group_watch *group_watch_stop(struct group_watch *watch); /* NULL; accepts NULL */
 
 /* Read nothing, but stay a member of the group as we are. */
 rd_kafka_resp_err_t source_read_nothing(struct source *source);
