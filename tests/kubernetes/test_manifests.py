@@ -312,7 +312,7 @@ def series(namespace, name, values, **labels):
 
 AILS = [  # what a city shows for two hours and more when all is not well
     ("citytotals_halted", "1x150", {"partition": "a/0"}), ("citytotals_assigned_partitions", "0x150", {}),
-    ("citytotals_unassigned_partitions", "1x150", {}), ("citytotals_lag_records", "200000x150", {}), ("citytotals_folded_total", "0+60x150", {}),
+    ("citytotals_lag_records", "200000x150", {}), ("citytotals_folded_total", "0+60x150", {}),
     ("citytotals_waiting", "1x150", {"partition": "a/0"}), ("citytotals_dead_letters_total", "0+1x150", {}),
     ("citytotals_stale_ms", "90000x150", {}), ("citytotals_gateway_events_unacknowledged_total", "0+1x150", {}),
     ("citytotals_gateway_token_reloads_total", "0+1x150", {"result": "refused"}), ("citytotals_metric_changes_dropped_total", "0+1x150", {}),
