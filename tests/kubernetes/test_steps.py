@@ -23,7 +23,18 @@ def password(manifests):
 
 @pytest.fixture
 def redis_client(deployed, password):
+    def answers():
+        """A forwarded port ends with its pod, but is known to only when somebody connects."""
+        try:
+            host, port = deployed.kubectl.address(NAMESPACE, "redis", 6379)
+            return redis.Redis(host=host, port=port, socket_timeout=10).ping()
+        except redis.exceptions.AuthenticationError:
+            return True
+        except (redis.exceptions.RedisError, OSError):
+            return False
+
     def client(secret=None):
+        deployed.kubectl.wait_until("redis answers", answers, 60)
         host, port = deployed.kubectl.address(NAMESPACE, "redis", 6379)
         return redis.Redis(host=host, port=port, password=secret or password(), socket_timeout=10, decode_responses=True)
     return client
