@@ -19,8 +19,8 @@ extern volatile sig_atomic_t program_stop;
  * end for writing this is, by a byte. The pipe does not block. */
 extern volatile int program_stop_socket, program_stop_pipe;
 
-/* The settings into `options` (zeroed, its common options first), and the log as they want it, also for an error in them; a reader that leaves is no signal any
- * more. 1: go on; 0: --help was printed; negative: run->error. Whatever it returns, program_end or
+/* The settings into `options` (zeroed, its common options first), and the log as they want it, also for an error in them; a reader that
+ * leaves is no signal any more. 1: go on; 0: --help was printed; negative: run->error. Whatever it returns, program_end or
  * program_close follows. */
 int program_begin(struct program_run *run, const struct command *command, int argc, char **argv, void *options);
 /* From now on SIGTERM and SIGINT set program_stop, without restarting a call that waits. `once`: a second one ends the process. */
