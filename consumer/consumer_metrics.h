@@ -23,6 +23,7 @@
     X(M_WAITING, "waiting", METRIC_GAUGE, "partition", "1 while the partition waits to be tried again.")                  \
     X(M_REGISTRY_AWAY, "schema_registry_away", METRIC_GAUGE, NULL, "1 while the schema registry does not answer.")       \
     X(M_PARTITIONS, "assigned_partitions", METRIC_GAUGE, NULL, "Partitions that the group gave this consumer.")           \
+    X(M_UNTAKEN, "untaken_partitions", METRIC_GAUGE, NULL, "Partitions that no consumer of the group has had yet.")      \
     X(M_SEEN_MEMORY, "seen_memory_bytes", METRIC_GAUGE, NULL, "Memory of the seen lanes held.")                           \
     X(M_VERSION, "state_version", METRIC_GAUGE, NULL, "State version after the last commit.")
 

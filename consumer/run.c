@@ -231,12 +231,14 @@ static int perform(struct run *run, const struct action *action, struct input *i
 }
 
 /* Folding is over where Redis is away, and where no broker can be reached, whatever the group last gave us. */
-static void show_ready(struct run *run, int64_t now_ms)
+static void look_about(struct run *run, int64_t now_ms)
 {
     if (now_ms - run->kafka_asked_ms >= KAFKA_ASK_MS) {
         run->kafka_asked_ms = now_ms;
         run->kafka_away = source_is_away(run->source);
     }
+    if (!run->mode)
+        metrics_set(run->metrics, M_UNTAKEN, NULL, source_untaken(run->source, now_ms));
     health_set_ready(&run->health, run->unready ? run->unready : run->kafka_away ? "kafka is away" : NULL);
     health_turn(&run->health);
 }
@@ -267,7 +269,7 @@ static int loop(struct run *run, struct error *error)
         input.rebalanced = input.rebalanced || source_rebalanced(run->source);
         input.stop = *run->stop != 0;
         input.now_ms = clock_monotonic_ms();
-        show_ready(run, input.now_ms);
+        look_about(run, input.now_ms);
     }
 }
 

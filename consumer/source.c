@@ -224,6 +224,7 @@ int source_subscribe(struct source *source, struct error *error)
         rd_kafka_topic_partition_list_add(list, source->topics[type], RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t err = rd_kafka_subscribe(source->kafka, list);
     rd_kafka_topic_partition_list_destroy(list);
+    source->group_watch.subscribed = source->group_watch.subscribed || !err;
     return err ? error_set(error, ERROR_KAFKA, "join the consumer group: %s", rd_kafka_err2str(err)) : 0;
 }
 

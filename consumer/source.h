@@ -48,6 +48,9 @@ void source_assignment(struct source *source, const struct topic_partition **ret
 /* Read exactly these partitions from these offsets on. What had been read ahead is dropped. `count` 0 = nothing. */
 int source_assign(struct source *source, const struct topic_partition *parts, const int64_t *offsets, size_t count,
                   struct error *error);
+/* Partitions of the topics that no consumer of the group has had, as last heard. Asks Kafka from time to time, and waits a little for the
+ * answer; where some stay nobody's the group is joined anew, so that it shares them. */
+int64_t source_untaken(struct source *source, int64_t now_ms);
 /* A connection was lost and no broker answers; asks only then, and waits a little for the answer. */
 bool source_is_away(struct source *source);
 /* A sentence when the Kafka library can't go on (a fenced static member): ERROR_KAFKA of class fatal. 0 otherwise. */

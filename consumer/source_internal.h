@@ -15,6 +15,14 @@ enum {
 
 struct waker;
 
+/* Whether partitions stay nobody's. */
+struct group_watch {
+    bool subscribed;
+    int64_t looked_ms, joined_ms; /* 0 = never */
+    int looks;                    /* in a row that found some */
+    int64_t untaken;
+};
+
 struct source {
     const struct common_options *common;
     rd_kafka_t *kafka;
@@ -27,6 +35,7 @@ struct source {
     bool changed;    /* given since source_assignment was last called */
     bool rebalanced; /* during the present call */
     bool reading;    /* something is assigned */
+    struct group_watch group_watch;
 
     /* Which of the partitions being read have been read to their end: while one has not, the reader is kept awake. */
     bool at_end[EVENT_TYPES][SOURCE_PARTITIONS_MOST];

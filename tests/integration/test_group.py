@@ -98,6 +98,30 @@ def test_partitions_are_added_under_load_and_repeats_cross_the_change(new_city, 
     assert city.expect_exact().duplicates > 100
 
 
+def test_partitions_that_were_added_while_all_static_members_were_away_are_taken(new_city, kafka):
+    """Kafka gives static members that come back what they had: without their help the new partitions would be nobody's."""
+    city = new_city(partitions=2)
+    static = [(*SMALL_COMMITS, "-X", f"group.instance.id={name}", "-X", "session.timeout.ms=30000") for name in ("one", "two")]
+    consumers = [city.consumer(*flags) for flags in static]
+    wait_until_shared(city, consumers)
+    for each in consumers:
+        assert each.stop() == 0
+    for name in e.TYPES.values():
+        kafka.add_partitions(f"{city.name}.{name}", 4)
+    city.partitions = 4
+    city.producer = kafka.producer()
+    city.given_events(e.headcount("1", "hong-bang", 5), partition=3)
+    consumers = [city.consumer(*flags) for flags in static]
+    wait_until("it is seen that six are nobody's", lambda: any(city.metric(each, "untaken_partitions") == 6 for each in consumers), 25)
+    wait_until_shared(city, consumers)
+    wait_until("nobody misses one", lambda: not any(city.metric(each, "untaken_partitions") for each in consumers), 60)
+    city.wait_until_folded(alive=consumers[0].check_alive)
+    assert "joining the group anew" in consumers[0].log() + consumers[1].log()
+    for each in consumers:
+        assert each.stop() == 0
+    city.expect_exact()
+
+
 def test_two_consumers_on_one_hot_lane_both_advance(new_city, seed):
     """A foreign producer scatters one agency over the partitions: the consumers meet in its lane, and neither starves."""
     city = new_city(partitions=2)

@@ -314,11 +314,12 @@ AILS = [  # what a city shows for two hours and more when all is not well
     ("citytotals_halted", "1x150", {"partition": "a/0"}), ("citytotals_assigned_partitions", "0x150", {}),
     ("citytotals_lag_records", "200000x150", {}), ("citytotals_folded_total", "0+60x150", {}),
     ("citytotals_waiting", "1x150", {"partition": "a/0"}), ("citytotals_dead_letters_total", "0+1x150", {}),
+    ("citytotals_untaken_partitions", "8x150", {}),
     ("citytotals_stale_ms", "90000x150", {}), ("citytotals_gateway_events_unacknowledged_total", "0+1x150", {}),
     ("citytotals_gateway_token_reloads_total", "0+1x150", {"result": "refused"}), ("citytotals_metric_changes_dropped_total", "0+1x150", {}),
     ("kube_job_status_failed", "1x150", {"job_name": "verify-1"}), ("kube_job_status_failed", "1x150", {"job_name": "snapshot-1"}),
     ("kube_cronjob_status_last_successful_time", "-200000x150", {"cronjob": "verify"})]
-WELL = [("citytotals_assigned_partitions", "8x150", {}), ("citytotals_lag_records", "200000x150", {}),
+WELL = [("citytotals_assigned_partitions", "8x150", {}), ("citytotals_untaken_partitions", "0x150", {}), ("citytotals_lag_records", "200000x150", {}),
         ("citytotals_folded_total", "0+600000x150", {}), ("citytotals_gateway_token_reloads_total", "0+1x150", {"result": "taken"}),
         ("kube_job_status_failed", "0x150", {"job_name": "verify-1"}), ("kube_cronjob_status_last_successful_time", "0x150", {"cronjob": "verify"})]
 
