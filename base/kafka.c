@@ -221,10 +221,11 @@ int kafka_topic_setting(rd_kafka_t *kafka, const char *topic, const char *name, 
 }
 
 /* The next slice of the time that is left, so that a stop is seen soon; 0 when there is none left. */
+/* `stop` may be another thread's. */
 static int slice_ms(int64_t deadline_ms, const volatile sig_atomic_t *stop)
 {
     int64_t left = deadline_ms - clock_monotonic_ms();
-    return left <= 0 || (stop && *stop) ? 0 : left < SLICE_MS ? (int)left : SLICE_MS;
+    return left <= 0 || (stop && __atomic_load_n(stop, __ATOMIC_RELAXED)) ? 0 : left < SLICE_MS ? (int)left : SLICE_MS;
 }
 
 int kafka_partitions_add(rd_kafka_t *kafka, const char *topic, int64_t deadline_ms, const volatile sig_atomic_t *stop,

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/redis.h"
+#include "query/serve_beside.h"
 #include "query/serve_state.h"
 
 enum { CONNECT_MS = 2000, COMMAND_MS = 5000, BLOCK_MS = 1000, PAUSE_MS = 1000 };
@@ -12,18 +12,13 @@ enum { CONNECT_MS = 2000, COMMAND_MS = 5000, BLOCK_MS = 1000, PAUSE_MS = 1000 };
 struct wake_watch {
     struct serve *serve;
     int pipe;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t ended;
-    atomic_bool ending;
+    struct beside *beside;
 };
 
 /* Until the connection fails or the server ends. */
-static void listen_to(struct wake_watch *watch, struct redis *redis)
+static void listen_to(struct wake_watch *watch, struct redis *redis, const char *key, const volatile sig_atomic_t *stop)
 {
-    char key[REDIS_KEY_SIZE];
-    redis_key(key, watch->serve->options.common.city, "changes");
-    while (!atomic_load(&watch->ending)) {
+    while (!__atomic_load_n(stop, __ATOMIC_RELAXED)) {
         redisReply *reply = NULL;
         if (redis_callf(redis, &reply, NULL, "XREAD COUNT 1 BLOCK %d STREAMS %s $", BLOCK_MS, key) < 0)
             return;
@@ -35,29 +30,19 @@ static void listen_to(struct wake_watch *watch, struct redis *redis)
     }
 }
 
-static void *run(void *context)
+static void look(void *context, const volatile sig_atomic_t *stop)
 {
     struct wake_watch *watch = context;
     char key[REDIS_KEY_SIZE];
+    struct redis *redis = NULL;
     redis_key(key, watch->serve->options.common.city, "changes");
-    pthread_mutex_lock(&watch->lock);
-    while (!watch->ending) {
-        struct redis *redis = NULL;
-        pthread_mutex_unlock(&watch->lock);
-        if (redis_connect(&(struct redis_options){.place = watch->serve->options.common.redis,
-                                                  .route_key = key,
-                                                  .connect_timeout_ms = CONNECT_MS,
-                                                  .command_timeout_ms = COMMAND_MS},
-                          &redis, NULL) >= 0)
-            listen_to(watch, redis);
-        redis_free(redis);
-        struct timespec until = clock_deadline(PAUSE_MS);
-        pthread_mutex_lock(&watch->lock);
-        if (!watch->ending)
-            pthread_cond_timedwait(&watch->ended, &watch->lock, &until);
-    }
-    pthread_mutex_unlock(&watch->lock);
-    return NULL;
+    if (redis_connect(&(struct redis_options){.place = watch->serve->options.common.redis,
+                                              .route_key = key,
+                                              .connect_timeout_ms = CONNECT_MS,
+                                              .command_timeout_ms = COMMAND_MS},
+                      &redis, NULL) >= 0)
+        listen_to(watch, redis, key, stop);
+    redis_free(redis);
 }
 
 int wake_watch_start(struct serve *serve, int pipe, struct wake_watch **ret_watch, struct error *error)
@@ -66,27 +51,20 @@ int wake_watch_start(struct serve *serve, int pipe, struct wake_watch **ret_watc
     if (!watch)
         return error_set(error, ERROR_MEMORY, "out of memory");
     *watch = (struct wake_watch){.serve = serve, .pipe = pipe};
-    pthread_mutex_init(&watch->lock, NULL);
-    clock_condition_init(&watch->ended);
-    if (pthread_create(&watch->thread, NULL, run, watch) != 0) {
-        free(watch);
-        return error_set(error, ERROR_IO, "start the thread that hears of changes");
-    }
-    *ret_watch = watch;
-    return 0;
+    int result = beside_start(&(struct beside_work){.look = look, .context = watch, .pause_ms = PAUSE_MS, .does = "hears of changes"},
+                              &watch->beside, error);
+    if (result < 0)
+        wake_watch_stop(watch);
+    else
+        *ret_watch = watch;
+    return result;
 }
 
 struct wake_watch *wake_watch_stop(struct wake_watch *watch)
 {
     if (!watch)
         return NULL;
-    pthread_mutex_lock(&watch->lock);
-    watch->ending = true;
-    pthread_cond_signal(&watch->ended);
-    pthread_mutex_unlock(&watch->lock);
-    pthread_join(watch->thread, NULL); /* a wait for changes lasts a second at most */
-    pthread_cond_destroy(&watch->ended);
-    pthread_mutex_destroy(&watch->lock);
+    beside_stop(watch->beside); /* a wait for changes lasts a second at most */
     free(watch);
     return NULL;
 }
