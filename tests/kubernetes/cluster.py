@@ -62,6 +62,16 @@ def make_groups(name):
                     target.write(source.read())
 
 
+def new_volume(name, size, node=1):
+    """Room on a node for a claim of this size."""
+    path = pathlib.Path(os.environ["CITYTOTALS_ISOLATED"]) / "volumes" / name
+    path.mkdir(parents=True)
+    on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [f"node{node}"]}
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+            "spec": {"capacity": {"storage": size}, "accessModes": ["ReadWriteOnce"], "local": {"path": str(path)},
+                     "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_node]}]}}}}
+
+
 def process_of(pod, program=b""):
     """One of a pod's processes, as this machine sees it."""
     for entry in pathlib.Path("/proc").iterdir():
@@ -147,7 +157,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
             "clusterDomain": "cluster.local", "clusterDNS": [beside.NAMES], "podLogsDir": str(self.directory / "logs"),
             "volumePluginDir": str(self.directory / "plugins"),
             "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
-            "imageGCHighThresholdPercent": 100, "nodeStatusUpdateFrequency": "2s", "syncFrequency": "5s"})
+            "imageGCHighThresholdPercent": 100, "nodeStatusUpdateFrequency": "2s", "syncFrequency": "2s"})
         self.kubelet = self.cluster.process(
             f"kubelet-{self.name}", self.cluster.binaries / "kubelet", f"--config={config}",
             f"--kubeconfig={self.cluster.kubeconfig_of(f'system:node:{self.name}')}", f"--root-dir={self.directory}/kubelet",
@@ -277,15 +287,6 @@ class Cluster:
         done = subprocess.run([self.binaries / "kubectl", f"--kubeconfig={self.kubeconfig}", "get", "node", node.name, "-o",
                                'jsonpath={.status.conditions[?(@.type=="Ready")].status} {.spec.taints}'], capture_output=True, text=True)
         return done.stdout.strip() == "True"
-
-    def add_volume(self, name, size, node=1):
-        """Room on a node for a claim of this size."""
-        path = self.directory / "volumes" / name
-        path.mkdir(parents=True)
-        on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [f"node{node}"]}
-        return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
-                "spec": {"capacity": {"storage": size}, "accessModes": ["ReadWriteOnce"], "local": {"path": str(path)},
-                         "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_node]}]}}}}
 
     def check_alive(self):
         for process in self.processes:

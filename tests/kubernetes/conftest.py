@@ -1,5 +1,7 @@
 """One cluster for all tests of a run: our own, or the one that CITYTOTALS_KUBECONFIG names (it must have the images, and room for a
-namespace `citytotals`, which is removed in the end)."""
+namespace `citytotals`, which is removed in the end). On our own two workers share it: tests of the city that is deployed there follow one
+another, and beside them go those that need no city."""
+import fcntl
 import json
 import os
 import pathlib
@@ -7,10 +9,11 @@ import shutil
 import subprocess
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.kubernetes import images
-from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.deployed import Deployed
+from tests.kubernetes.cluster import Cluster, new_volume
+from tests.kubernetes.deployed import NAMESPACE, Deployed, state
 from tests.kubernetes.documented import Shell
 from tests.kubernetes.kubectl import Kubectl
 from tests.lab.process import ROOT
@@ -21,6 +24,23 @@ OLD_IMAGE = pathlib.Path(os.environ.get("CITYTOTALS_OLD_IMAGE", ROOT / "build" /
 CRDS = pathlib.Path(os.environ.get("CITYTOTALS_CRDS", ROOT / "tests" / "kubernetes" / "crds"))
 
 LOCAL_VOLUMES = (("redis", "1Gi"), ("kafka", "4Gi"), ("snapshots", "10Gi"))
+
+
+WITHOUT_A_CITY = ("test_manifests.py", "test_image.py", "test_admission.py")
+
+
+class TheCityAndTheRest(LoadScopeScheduling):
+    def _split_scope(self, nodeid):
+        return "the rest" if nodeid.split("::")[0].endswith(WITHOUT_A_CITY) else "the city"
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return TheCityAndTheRest(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """What needs no cluster comes first: meanwhile the other worker starts it."""
+    items.sort(key=lambda item: "kubectl" in item.fixturenames)
 
 
 @pytest.fixture(scope="session")
@@ -34,19 +54,32 @@ def manifests(directory):
 
 
 @pytest.fixture(scope="session")
-def kubectl(directory, manifests):
+def kubectl(directory, manifests, tmp_path_factory):
     theirs = os.environ.get("CITYTOTALS_KUBECONFIG")
     program = BINARIES / "kubectl"
     if theirs:
         client = Kubectl(program, theirs, own=False)
     else:
-        client = start_own(directory, program, manifests)
+        folder = tmp_path_factory.getbasetemp()
+        client = the_own(directory, program, manifests, folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder)
     yield client
     client.close()
 
 
+def the_own(directory, program, manifests, shared):
+    """Whichever worker comes first starts it; they share a folder."""
+    started = shared / "kubeconfig"
+    with open(shared / "starting", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not started.exists():
+            started.symlink_to(start_own(directory, program, manifests))
+    client = Kubectl(program, started, own=True)
+    client.add_volume = lambda *arguments: client("create", "-f", "-", data=new_volume(*arguments))
+    return client
+
+
 def start_own(directory, program, manifests):
-    """It ends with the namespaces that `isolate` made."""
+    """The kubeconfig of one that has room for a city. It ends with the namespaces that `isolate` made."""
     named = image_names(program, manifests / "overlays/local")
     archives = {name: directory / f"{name}.tar" for name in ("pause", "names", "redis", "kafka")}
     images.pause(directory, archives["pause"])
@@ -57,10 +90,9 @@ def start_own(directory, program, manifests):
     both.append(archives["redis"])
     cluster = Cluster(BINARIES).start("localhost/dns:1", [*both, archives["kafka"]], both)
     client = Kubectl(program, cluster.kubeconfig, own=True)
-    client.add_volume = lambda *arguments: client("create", "-f", "-", data=cluster.add_volume(*arguments))
-    for name, size in LOCAL_VOLUMES:
-        client.add_volume(name, size)
-    return client
+    for each in LOCAL_VOLUMES:
+        client("create", "-f", "-", data=new_volume(*each))
+    return cluster.kubeconfig
 
 
 def image_names(program, overlay):
@@ -101,5 +133,5 @@ def deployed(kubectl, manifests):
 
 
 @pytest.fixture
-def shell(deployed, kubectl, manifests):
-    return Shell(kubectl, manifests.parent, deployed.state)
+def shell(kubectl, manifests):
+    return Shell(kubectl, manifests.parent, lambda: state(kubectl, NAMESPACE))

@@ -16,6 +16,19 @@ REASONS = {"baseline": 1, "recruited": 1, "transferred_in": 1, "retired": -1, "s
 PATIENCE = 180
 
 
+def state(kubectl, namespace):
+    """For whoever reads of a failure."""
+    parts = [kubectl("get", "pods", "-n", namespace, "-o", "wide"),
+             kubectl("get", "events", "-n", namespace, "--sort-by=.lastTimestamp")[-3000:]]
+    for pod in kubectl.get("pods", "-n", namespace)["items"]:
+        name = pod["metadata"]["name"]
+        try:
+            parts.append(f"--- {name}\n" + kubectl("logs", name, "-n", namespace, "--tail=8"))
+        except Refused as failure:
+            parts.append(f"--- {name}: {failure}")
+    return "\n".join(parts)
+
+
 class Deployed:
     def __init__(self, kubectl, token, namespace=NAMESPACE):
         self.kubectl, self.token, self.namespace = kubectl, token, namespace
@@ -161,16 +174,7 @@ class Deployed:
         self.rolled_out(*workloads)
 
     def state(self):
-        """For whoever reads of a failure."""
-        parts = [self.kubectl("get", "pods", "-n", self.namespace, "-o", "wide"),
-                 self.kubectl("get", "events", "-n", self.namespace, "--sort-by=.lastTimestamp")[-3000:]]
-        for pod in self.kubectl.get("pods", "-n", self.namespace)["items"]:
-            name = pod["metadata"]["name"]
-            try:
-                parts.append(f"--- {name}\n" + self.kubectl("logs", name, "-n", self.namespace, "--tail=8"))
-            except Refused as failure:
-                parts.append(f"--- {name}: {failure}")
-        return "\n".join(parts)
+        return state(self.kubectl, self.namespace)
 
 
 class Traffic:

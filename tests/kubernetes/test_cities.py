@@ -10,19 +10,6 @@ STEPS = block("Another city", "danang")
 THEIRS = "citytotals-danang"
 
 
-def test_its_overlay_is_admitted(kubectl, manifests, definitions, shell):
-    """Production's, as far as its last step, and that one by a server that makes nothing of it."""
-    *steps, last = STEPS.splitlines()
-    assert last == "kubectl apply -k ."
-    try:
-        shell("\n".join(steps))
-        said = shell("kubectl apply -k . --dry-run=server --validate=strict", "k8s/overlays/production-danang")
-        assert "kafkatopic.kafka.strimzi.io/danang.headcount-changes" in said and "unchanged" not in said
-        assert {each["metadata"]["name"] for each in kubectl.get("secrets", "-n", THEIRS)["items"]} >= {"redis-users", "gateway-visitors"}
-    finally:
-        kubectl("delete", "namespace", THEIRS, seconds=180)
-
-
 @pytest.mark.slow
 def test_two_cities_count_each_its_own(deployed, kubectl, manifests, shell):
     for name, size in LOCAL_VOLUMES:
