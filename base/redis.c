@@ -308,6 +308,18 @@ int redis_connect(const struct redis_options *options, struct redis **ret_redis,
     return result;
 }
 
+struct slice redis_reply_text(const redisReply *reply)
+{
+    if (!reply || (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_STATUS))
+        return (struct slice){0};
+    return (struct slice){reply->str, reply->len};
+}
+
+bool redis_reply_is(const redisReply *reply, const char *text)
+{
+    return slice_equal(redis_reply_text(reply), slice_of(text));
+}
+
 int redis_function_ensure(struct redis *redis, const char *name, const char *code, struct error *error)
 {
     redisReply *reply = NULL;

@@ -40,6 +40,9 @@ int redis_callf(struct redis *redis, redisReply **ret_reply, struct error *error
  * oldest outstanding reply. */
 int redis_send(struct redis *redis, int argc, const char *const *argv, const size_t *argv_sizes, struct error *error);
 int redis_receive(struct redis *redis, redisReply **ret_reply, struct error *error);
+/* The bytes of a string or a status, which the reply owns; absent for any other reply, and for NULL. */
+struct slice redis_reply_text(const redisReply *reply);
+bool redis_reply_is(const redisReply *reply, const char *text);
 /* FUNCTION LOAD of `code` when library `name` is missing. A library's name carries the digest of its code, so two
  * versions live side by side and nothing is ever replaced. */
 int redis_function_ensure(struct redis *redis, const char *name, const char *code, struct error *error);

@@ -22,6 +22,9 @@ static inline bool slice_equal(struct slice a, struct slice b)
     return (a.data == NULL) == (b.data == NULL) && a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+/* Decimal text of an int64_t: an optional '-', then digits, and nothing else. *ret_number stays as it was where it is not that. */
+bool integer_parse(struct slice text, int64_t *ret_number);
+
 /* for printf("%.*s") */
 #define SLICE_ARG(s) (int)(s).size, (s).data ? (s).data : ""
 

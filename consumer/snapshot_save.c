@@ -44,10 +44,9 @@ static int unreadable(const struct save *save, struct slice key, struct slice fa
 
 static int64_t number_of(const struct save *save, const char *field)
 {
-    char copy[24];
-    struct slice text = proof_state_value(&save->state, "totals", field);
-    snprintf(copy, sizeof copy, "%.*s", text.size < sizeof copy ? (int)text.size : 0, text.data ? text.data : "");
-    return strtoll(copy, NULL, 10);
+    int64_t number = 0;
+    integer_parse(proof_state_value(&save->state, "totals", field), &number);
+    return number;
 }
 
 static void copy_text(char to[SNAPSHOT_TEXT_SIZE], struct slice text)

@@ -22,29 +22,6 @@ struct store {
     char totals_key[REDIS_KEY_SIZE];
 };
 
-static struct slice reply_text(const redisReply *reply)
-{
-    if (reply && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS))
-        return (struct slice){reply->str, (size_t)reply->len};
-    return (struct slice){0};
-}
-
-static bool reply_is(const redisReply *reply, const char *word)
-{
-    return slice_equal(reply_text(reply), slice_of(word));
-}
-
-static bool parse_number(struct slice text, int64_t *ret_number)
-{
-    char copy[24], *end;
-    if (!text.data || text.size == 0 || text.size >= sizeof copy)
-        return false;
-    memcpy(copy, text.data, text.size);
-    copy[text.size] = '\0';
-    *ret_number = strtoll(copy, &end, 10);
-    return *end == '\0';
-}
-
 static int unexpected(struct error *error, const char *what)
 {
     return error_set(error, ERROR_REDIS, "%s: Redis answered something unexpected", what);
@@ -53,7 +30,7 @@ static int unexpected(struct error *error, const char *what)
 static const redisReply *array_find(const redisReply *array, const char *name)
 {
     for (size_t i = 0; array && array->type == REDIS_REPLY_ARRAY && i + 1 < array->elements; i += 2)
-        if (reply_is(array->element[i], name))
+        if (redis_reply_is(array->element[i], name))
             return array->element[i + 1];
     return NULL;
 }
@@ -71,8 +48,8 @@ static int begin(struct store *store, const struct store_options *options, struc
         return error_wrap(error, "open the state of %s", store->city);
     struct slice stored = {0}, cluster = {0};
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
-        stored = reply_text(reply->element[0]);
-        cluster = reply_text(reply->element[1]);
+        stored = redis_reply_text(reply->element[0]);
+        cluster = redis_reply_text(reply->element[1]);
     }
     if (!stored.data || stored.size >= sizeof store->epoch)
         result = unexpected(error, "open the state");
@@ -129,17 +106,17 @@ int store_positions(struct store *store, struct partitions *partitions, struct e
                              store->totals_key);
     if (result < 0)
         return error_wrap(error, "read the stored offsets of %s", store->city);
-    if (!reply_is(array_find(reply, "epoch"), store->epoch)) {
+    if (!redis_reply_is(array_find(reply, "epoch"), store->epoch)) {
         result = error_set(error, ERROR_REDIS, "the state of %s was begun anew (another epoch)", store->city);
         goto finish;
     }
     for (size_t i = 0; i < partitions->count; i++) {
         struct partition *partition = &partitions->items[i];
-        struct slice offset = reply_text(array_find(array_find(reply, "offsets"), partition->field));
-        struct slice last = reply_text(array_find(array_find(reply, "last"), partition->field));
+        struct slice offset = redis_reply_text(array_find(array_find(reply, "offsets"), partition->field));
+        struct slice last = redis_reply_text(array_find(array_find(reply, "last"), partition->field));
         int64_t position = 0;
         struct last_record record = LAST_RECORD_NONE;
-        if (offset.data && (!parse_number(offset, &position) || position < 0)) {
+        if (offset.data && (!integer_parse(offset, &position) || position < 0)) {
             result = error_set(error, ERROR_HALTED, "key {%s}:offsets field %s holds \"%.*s\"; allowed: an offset, 0 or more",
                                store->city, partition->field, SLICE_ARG(offset));
             goto finish;
@@ -166,7 +143,7 @@ int store_skip(struct store *store, const struct partition *partition, int64_t t
                              (long long)to, why);
     if (result < 0)
         return error_wrap(error, "record the gap of %s", partition->field);
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 || !reply_is(reply->element[0], "OK"))
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 || !redis_reply_is(reply->element[0], "OK"))
         result = error_set(error, ERROR_REDIS, "record the gap of %s: the position was moved by somebody else",
                            partition->field);
     freeReplyObject(reply);
@@ -230,9 +207,9 @@ static int take_tails(struct lanes *lanes, const redisReply *reply, struct error
 {
     for (size_t i = 1; i + 2 < reply->elements; i += 3) {
         int64_t lane, stored;
-        struct slice tail = reply_text(reply->element[i + 2]);
-        if (!parse_number(reply_text(reply->element[i]), &lane) || lane < 0 || lane >= SEEN_LANES || !tail.data ||
-            !parse_number(reply_text(reply->element[i + 1]), &stored) || tail.size % SEEN_RECORD_SIZE != 0)
+        struct slice tail = redis_reply_text(reply->element[i + 2]);
+        if (!integer_parse(redis_reply_text(reply->element[i]), &lane) || lane < 0 || lane >= SEEN_LANES || !tail.data ||
+            !integer_parse(redis_reply_text(reply->element[i + 1]), &stored) || tail.size % SEEN_RECORD_SIZE != 0)
             return unexpected(error, "commit");
         int result = lanes_take_tail(lanes, (uint32_t)lane, stored / SEEN_RECORD_SIZE, (const uint8_t *)tail.data,
                                      tail.size / SEEN_RECORD_SIZE, error);
@@ -258,21 +235,21 @@ int store_commit_receive(struct store *store, struct lanes *lanes, int64_t wait_
     struct commit_result commit = {0};
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1)
         result = unexpected(error, "commit");
-    else if (reply_is(reply->element[0], "OK") && reply->elements == 3 &&
-             parse_number(reply_text(reply->element[1]), &commit.version) &&
-             parse_number(reply_text(reply->element[2]), &commit.late_visits))
+    else if (redis_reply_is(reply->element[0], "OK") && reply->elements == 3 &&
+             integer_parse(redis_reply_text(reply->element[1]), &commit.version) &&
+             integer_parse(redis_reply_text(reply->element[2]), &commit.late_visits))
         commit.outcome = COMMIT_OK;
-    else if (reply_is(reply->element[0], "STALE")) {
+    else if (redis_reply_is(reply->element[0], "STALE")) {
         commit.outcome = COMMIT_STALE;
         result = take_tails(lanes, reply, error);
-    } else if (reply_is(reply->element[0], "FENCED") && reply->elements == 3) {
+    } else if (redis_reply_is(reply->element[0], "FENCED") && reply->elements == 3) {
         commit.outcome = COMMIT_FENCED;
-        snprintf(commit.detail, sizeof commit.detail, "%.*s stands at %.*s", SLICE_ARG(reply_text(reply->element[1])),
-                 SLICE_ARG(reply_text(reply->element[2])));
-    } else if (reply_is(reply->element[0], "HELD")) {
+        snprintf(commit.detail, sizeof commit.detail, "%.*s stands at %.*s", SLICE_ARG(redis_reply_text(reply->element[1])),
+                 SLICE_ARG(redis_reply_text(reply->element[2])));
+    } else if (redis_reply_is(reply->element[0], "HELD")) {
         commit.outcome = COMMIT_FENCED;
         snprintf(commit.detail, sizeof commit.detail, "a rebuild is about to take the state's place");
-    } else if (reply_is(reply->element[0], "EPOCH"))
+    } else if (redis_reply_is(reply->element[0], "EPOCH"))
         commit.outcome = COMMIT_EPOCH;
     else
         result = unexpected(error, "commit");

@@ -59,34 +59,13 @@ void proof_state_free(struct proof_state *state)
     *state = (struct proof_state){0};
 }
 
-static bool is_text(const redisReply *reply)
-{
-    return reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS;
-}
-
-static struct slice text_of(const redisReply *reply)
-{
-    return is_text(reply) ? (struct slice){reply->str, (size_t)reply->len} : (struct slice){0};
-}
-
-static bool take_number(struct slice text, int64_t *ret_number)
-{
-    char copy[24], *end;
-    if (!text.data || text.size == 0 || text.size >= sizeof copy)
-        return false;
-    memcpy(copy, text.data, text.size);
-    copy[text.size] = '\0';
-    *ret_number = strtoll(copy, &end, 10);
-    return *end == '\0';
-}
-
 static bool take_lanes(const redisReply *reply, struct proof_state *state)
 {
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != SEEN_LANES)
         return false;
     for (size_t lane = 0; lane < SEEN_LANES; lane++)
-        if (!take_number(text_of(reply->element[lane]), &state->lane_bytes[lane]))
-            state->lane_fault[lane] = text_of(reply->element[lane]);
+        if (!integer_parse(redis_reply_text(reply->element[lane]), &state->lane_bytes[lane]))
+            state->lane_fault[lane] = redis_reply_text(reply->element[lane]);
     return true;
 }
 
@@ -148,19 +127,19 @@ static bool take_hash(struct slice name, const redisReply *reply, struct proof_s
 {
     struct state_hash *hash = &state->hashes[state->count++];
     hash->name = name;
-    if (is_text(reply)) {
-        hash->fault = text_of(reply);
+    if (redis_reply_text(reply).data) {
+        hash->fault = redis_reply_text(reply);
         return true;
     }
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements % 2 != 0)
         return false;
     if (is_dump(name, reply))
-        return take_dump(text_of(reply->element[1]), hash);
+        return take_dump(redis_reply_text(reply->element[1]), hash);
     hash->fields = calloc(reply->elements / 2 + 1, sizeof *hash->fields);
     if (!hash->fields)
         return false;
     for (size_t i = 0; i < reply->elements; i += 2)
-        hash->fields[hash->count++] = (struct state_field){text_of(reply->element[i]), text_of(reply->element[i + 1])};
+        hash->fields[hash->count++] = (struct state_field){redis_reply_text(reply->element[i]), redis_reply_text(reply->element[i + 1])};
     return true;
 }
 
@@ -169,10 +148,10 @@ static int take_state(redisReply *reply, struct proof_state *state, struct error
     bool ok = reply->type == REDIS_REPLY_ARRAY && reply->elements % 2 == 0;
     state->hashes = ok ? calloc(reply->elements / 2 + 1, sizeof *state->hashes) : NULL;
     for (size_t i = 0; ok && state->hashes && i < reply->elements; i += 2) {
-        struct slice name = text_of(reply->element[i]);
+        struct slice name = redis_reply_text(reply->element[i]);
         const redisReply *value = reply->element[i + 1];
         if (slice_equal(name, slice_of("now_ms")))
-            ok = take_number(text_of(value), &state->now_ms);
+            ok = integer_parse(redis_reply_text(value), &state->now_ms);
         else if (slice_equal(name, slice_of("lanes")))
             ok = take_lanes(value, state);
         else
@@ -242,7 +221,7 @@ int proof_store_same_epoch(struct proof_store *store, const struct proof_state *
     int result = redis_callf(store->redis, &reply, error, "HGET %s epoch", redis_key(key, store->city, "meta"));
     if (result < 0)
         return error_wrap(error, "read the epoch of %s", store->city);
-    *ret_same = slice_equal(text_of(reply), proof_state_value(state, "meta", "epoch"));
+    *ret_same = slice_equal(redis_reply_text(reply), proof_state_value(state, "meta", "epoch"));
     freeReplyObject(reply);
     return 0;
 }
@@ -266,9 +245,9 @@ static int entries_page(struct proof_store *store, const char *suffix, char from
             result = error_set(error, ERROR_REDIS, "read %s: Redis answered something unexpected", key);
             break;
         }
-        struct slice id = text_of(entry->element[0]), words[FIELDS_MOST];
+        struct slice id = redis_reply_text(entry->element[0]), words[FIELDS_MOST];
         for (size_t j = 0; j < entry->element[1]->elements; j++)
-            words[j] = text_of(entry->element[1]->element[j]);
+            words[j] = redis_reply_text(entry->element[1]->element[j]);
         result = take(context, suffix, id, words, entry->element[1]->elements / 2 * 2, error);
         if (i + 1 == count && count == ENTRIES_AT_ONCE)
             snprintf(from, ENTRY_ID_SIZE, "(%.*s", (int)(id.size < 48 ? id.size : 48), id.data);

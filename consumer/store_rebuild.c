@@ -62,19 +62,13 @@ int rebuild_store_open(const struct redis_place *place, const char *city, struct
     return 0;
 }
 
-static bool reply_is(const redisReply *reply, const char *text)
-{
-    return reply && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS) &&
-           slice_equal((struct slice){reply->str, (size_t)reply->len}, slice_of(text));
-}
-
 struct rebuild_store *rebuild_store_close(struct rebuild_store *store)
 {
     if (!store)
         return NULL;
     redisReply *reply = NULL;
     if (store->locked && store->redis && redis_callf(store->redis, &reply, NULL, "GET %s", store->lock_key) >= 0) {
-        bool ours = reply_is(reply, store->id);
+        bool ours = redis_reply_is(reply, store->id);
         freeReplyObject(reply);
         if (ours && redis_callf(store->redis, &reply, NULL, "DEL %s", store->lock_key) >= 0)
             freeReplyObject(reply);
@@ -93,7 +87,7 @@ static int try_lock(struct rebuild_store *store, bool *ret_taken, char holder[ID
         result = redis_callf(store->redis, &reply, error, "SET %s %s NX PX %d", store->lock_key, store->id, REBUILD_LEASE_MS);
     if (result < 0)
         return failed(store, result);
-    *ret_taken = reply_is(reply, "OK");
+    *ret_taken = redis_reply_is(reply, "OK");
     freeReplyObject(reply);
     if (*ret_taken) {
         store->locked = true;
@@ -144,7 +138,7 @@ int rebuild_store_keep(struct rebuild_store *store, struct error *error)
         result = redis_callf(store->redis, &reply, error, "GET %s", store->lock_key);
     if (result < 0)
         return failed(store, result);
-    bool ours = reply_is(reply, store->id), nobodys = reply->type == REDIS_REPLY_NIL;
+    bool ours = redis_reply_is(reply, store->id), nobodys = reply->type == REDIS_REPLY_NIL;
     freeReplyObject(reply);
     if (!ours && !nobodys) {
         store->locked = false;
@@ -178,7 +172,7 @@ int rebuild_store_look(struct rebuild_store *store, const char *cluster_id, stru
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 3) {
         bool begun = reply->element[0]->type == REDIS_REPLY_STRING;
         state.left = begun || reply->element[2]->type == REDIS_REPLY_STRING;
-        state.left_is_usable = reply_is(reply->element[2], store->built_by) && (!begun || reply_is(reply->element[1], cluster_id));
+        state.left_is_usable = redis_reply_is(reply->element[2], store->built_by) && (!begun || redis_reply_is(reply->element[1], cluster_id));
     }
     freeReplyObject(reply);
     *ret_state = state;
@@ -289,9 +283,9 @@ int rebuild_store_swap(struct rebuild_store *store, const char *first_day, const
     }
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1) {
         result = error_set(error, ERROR_REDIS, "swap: Redis answered something unexpected");
-    } else if (reply_is(reply->element[0], "OK") && reply->elements == 2) {
+    } else if (redis_reply_is(reply->element[0], "OK") && reply->elements == 2) {
         swapped.version = strtoll(reply->element[1]->str, NULL, 10);
-    } else if (reply_is(reply->element[0], "BEHIND") && reply->elements >= 3) {
+    } else if (redis_reply_is(reply->element[0], "BEHIND") && reply->elements >= 3) {
         swapped.outcome = SWAP_BEHIND;
         snprintf(swapped.behind, sizeof swapped.behind, "%s", reply->element[1]->str);
     } else {

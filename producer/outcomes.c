@@ -213,11 +213,6 @@ int outcomes_repeated(struct outcomes *outcomes, const struct identity *identity
     return 0;
 }
 
-static struct slice text_of(const redisReply *reply)
-{
-    return reply->type == REDIS_REPLY_STRING ? (struct slice){reply->str, reply->len} : (struct slice){0};
-}
-
 /* An entry as Redis gives it: its id, then an array of fields and values. */
 static bool refusal_of(const redisReply *entry, struct refusal *ret_refusal)
 {
@@ -230,12 +225,12 @@ static bool refusal_of(const redisReply *entry, struct refusal *ret_refusal)
                   {"at", &ret_refusal->at},         {"offset", &ret_refusal->offset}, {"acknowledged_at", &ret_refusal->acknowledged_at}};
     if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 || entry->element[1]->type != REDIS_REPLY_ARRAY)
         return false;
-    ret_refusal->id = text_of(entry->element[0]);
+    ret_refusal->id = redis_reply_text(entry->element[0]);
     const redisReply *cells = entry->element[1];
     for (size_t i = 0; i + 1 < cells->elements; i += 2)
         for (size_t field = 0; field < sizeof fields / sizeof *fields; field++)
-            if (slice_equal(text_of(cells->element[i]), slice_of(fields[field].name)))
-                *fields[field].value = text_of(cells->element[i + 1]);
+            if (slice_equal(redis_reply_text(cells->element[i]), slice_of(fields[field].name)))
+                *fields[field].value = redis_reply_text(cells->element[i + 1]);
     return ret_refusal->id.data && ret_refusal->type.data && ret_refusal->agency.data && ret_refusal->reason.data && ret_refusal->at.data &&
            ret_refusal->offset.data && ret_refusal->acknowledged_at.data;
 }

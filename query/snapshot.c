@@ -20,16 +20,6 @@ static int unexpected(const char *what, struct error *error)
                            "the snapshot Function's answer has an unexpected %s; is its library from another program?", what);
 }
 
-static bool is_text(const redisReply *reply)
-{
-    return reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS;
-}
-
-static struct slice slice_of_reply(const redisReply *reply)
-{
-    return (struct slice){reply->str, reply->len};
-}
-
 static int take_cells(const redisReply *reply, const char *what, struct snapshot_cells *cells, struct error *error)
 {
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements % 2 != 0 || cells->cells)
@@ -38,10 +28,10 @@ static int take_cells(const redisReply *reply, const char *what, struct snapshot
     if (!cells->cells)
         return error_set(error, ERROR_MEMORY, "out of memory");
     for (size_t i = 0; i < reply->elements; i += 2) {
-        if (!is_text(reply->element[i]) || !is_text(reply->element[i + 1]))
+        if (!redis_reply_text(reply->element[i]).data || !redis_reply_text(reply->element[i + 1]).data)
             return unexpected(what, error);
         cells->cells[cells->count++] =
-            (struct snapshot_cell){slice_of_reply(reply->element[i]), slice_of_reply(reply->element[i + 1])};
+            (struct snapshot_cell){redis_reply_text(reply->element[i]), redis_reply_text(reply->element[i + 1])};
     }
     return 0;
 }
@@ -55,9 +45,9 @@ static int take_changes(const redisReply *reply, struct snapshot *snapshot, stru
         return error_set(error, ERROR_MEMORY, "out of memory");
     for (size_t i = 0; i < reply->elements; i += 2) {
         struct snapshot_change *change = &snapshot->changes[snapshot->change_count++];
-        if (!is_text(reply->element[i]))
+        if (!redis_reply_text(reply->element[i]).data)
             return unexpected("change", error);
-        change->id = slice_of_reply(reply->element[i]);
+        change->id = redis_reply_text(reply->element[i]);
         int result = take_cells(reply->element[i + 1], "change", &change->fields, error);
         if (result < 0)
             return result;
@@ -81,9 +71,9 @@ static int take_visitors(const redisReply *reply, struct visitors *visitors, str
 
 static int take_pair(const redisReply *name, const redisReply *value, struct snapshot *snapshot, struct error *error)
 {
-    if (!is_text(name))
+    if (!redis_reply_text(name).data)
         return unexpected("name", error);
-    struct slice called = slice_of_reply(name);
+    struct slice called = redis_reply_text(name);
     if (slice_equal(called, slice_of("visitors")))
         return take_visitors(value, &snapshot->visitors, error);
     for (int hash = 0; hash < SNAPSHOT_HASHES; hash++)
@@ -91,10 +81,10 @@ static int take_pair(const redisReply *name, const redisReply *value, struct sna
             return take_cells(value, snapshot_hash_suffix((enum snapshot_hash)hash), &snapshot->hashes[hash], error);
     if (slice_equal(called, slice_of("changes")))
         return take_changes(value, snapshot, error);
-    if (slice_equal(called, slice_of("epoch")) && is_text(value)) {
-        snapshot->epoch = slice_of_reply(value);
+    if (slice_equal(called, slice_of("epoch")) && redis_reply_text(value).data) {
+        snapshot->epoch = redis_reply_text(value);
     } else if (slice_equal(called, slice_of("now_ms"))) {
-        if (!is_text(value) || !integer_parse(slice_of_reply(value), &snapshot->now_ms))
+        if (!integer_parse(redis_reply_text(value), &snapshot->now_ms))
             return unexpected("now_ms", error);
     }
     return 0;

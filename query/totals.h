@@ -68,8 +68,6 @@ bool target_is_met(int64_t reduction, int64_t baseline);
 /* How much more must be reduced until target_is_met; 0 when it is, and while baseline <= 0. */
 int64_t target_missing(int64_t reduction, int64_t baseline);
 
-/* Decimal text of an int64_t: an optional '-', then digits. */
-bool integer_parse(struct slice text, int64_t *ret_number);
 /* A cell by its field; NULL when absent. */
 const struct snapshot_cell *cell_find(const struct snapshot *snapshot, enum snapshot_hash hash, const char *field);
 /* A cell of `hash` as a counter. */
