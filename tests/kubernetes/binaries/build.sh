@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# build.sh OUT CACHE: builds the programs of a Kubernetes cluster from their Go modules, pinned by go.mod and go.sum, into OUT.
+# build.sh OUT CACHE: builds the programs of a Kubernetes cluster, and what it has beside Kubernetes, from their Go modules, pinned by
+# go.mod and go.sum, into OUT. One module, so that what they share is compiled once.
 # CACHE takes the modules and what is compiled, some 4 GiB, and is removed when all is built: OUT is what is kept.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")"
@@ -14,5 +15,6 @@ flags+=" -X $package.gitCommit=0000000000000000000000000000000000000000 -X $pack
 
 mkdir -p "$out" "$2"
 programs=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)
-go build -trimpath -ldflags "$flags" -o "$out/" "${programs[@]/#/k8s.io/kubernetes/cmd/}" ./dns
+GOGC=400 go build -trimpath -ldflags "$flags" -o "$out/" "${programs[@]/#/k8s.io/kubernetes/cmd/}" \
+  sigs.k8s.io/metrics-server/cmd/metrics-server ./dns ./policies
 [ -n "${CITYTOTALS_KEEP_GO_CACHE:-}" ] || rm -rf "$2"
