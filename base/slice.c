@@ -1,3 +1,4 @@
+/* Numbers out of slices. */
 #include "base/slice.h"
 
 bool integer_parse(struct slice text, int64_t *ret_number)

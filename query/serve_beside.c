@@ -1,3 +1,4 @@
+/* A thread beside the server: looks, pauses, and looks again until it is stopped. */
 #include "query/serve_beside.h"
 
 #include <pthread.h>
