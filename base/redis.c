@@ -5,11 +5,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/redis_tls.h"
 #include "base/redis_url.h"
 
-enum { REDIRECTS_MOST = 5 };
+enum { REDIRECTS_MOST = 8, REDIRECT_PAUSE_MS = 50 };
 #define STRING_MOST (512LL * 1024 * 1024)
 
 struct redis {
@@ -267,7 +268,8 @@ static int follow_slot(struct redis *redis, const struct redis_options *options,
     return result;
 }
 
-/* To a node, and where it sends us. */
+/* To a node, and where it sends us. While nodes learn of a new master they send us round in a circle, or name it without its host, for a
+ * moment: from the second time on we come later, after 50, 100 … 1600 ms. */
 static int connect_from(const struct redis_options *options, const struct redis_url *url, struct redis_node node, struct redis **ret_redis,
                         struct error *error)
 {
@@ -276,6 +278,10 @@ static int connect_from(const struct redis_options *options, const struct redis_
         struct redis *redis = calloc(1, sizeof *redis);
         if (!redis)
             return error_set(error, ERROR_MEMORY, "out of memory");
+        if (i > 1) {
+            long pause_ms = REDIRECT_PAUSE_MS << (i - 2);
+            nanosleep(&(struct timespec){.tv_sec = pause_ms / 1000, .tv_nsec = pause_ms % 1000 * 1000000L}, NULL);
+        }
         redis->place = options->place;
         redis->node = node;
         result = open_context(redis, url, options, error);

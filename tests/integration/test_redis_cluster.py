@@ -1,11 +1,14 @@
 """Redis as production has it, a cluster with users of few rights: a master is lost under load, all
 pods come back elsewhere, one comes back empty."""
 import json
+import socket
+import subprocess
+import threading
 
 import pytest
 
 from tests.lab import events as e
-from tests.lab.process import wait_until
+from tests.lab.process import BUILD, wait_until
 from tests.lab.redis_cluster import RedisCluster
 
 
@@ -73,3 +76,59 @@ def test_a_lost_master_and_other_addresses_keep_totals_exact(cluster, city, seed
         assert shown["as_of"]["version"] == city.version()
     refused = city.fold(redis_url=cluster.url("query", cluster.addresses[0]), status=1)
     assert "redis refuses" in refused.log()
+
+
+class MovingNode:
+    """A node of a cluster that answers so many times first that the slot is a node's whose host it does not know, at its own port."""
+
+    def __init__(self, redis, moves):
+        self.redis, self.moves = redis, moves
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        with client, socket.create_connection(("127.0.0.1", self.redis.port)) as node:
+            threading.Thread(target=self.answer, args=(node, client), daemon=True).start()
+            while asked := client.recv(1 << 16):
+                if b"EXISTS" in asked and self.moves:
+                    self.moves -= 1
+                    client.sendall(b"-MOVED 7 :%d\r\n" % self.port)
+                else:
+                    node.sendall(asked)
+
+    @staticmethod
+    def answer(node, client):
+        try:
+            while said := node.recv(1 << 16):
+                client.sendall(said)
+        except OSError:  # both ways end with the client's
+            pass
+
+    def close(self):
+        self.listener.close()
+
+
+@pytest.mark.parametrize("moves, status", [(0, 0), (6, 0), (99, 1)])
+def test_nodes_that_do_not_know_the_new_master_yet_are_asked_again(redis, moves, status):
+    redis.client.hset("{moved}:meta", "epoch", "5")
+    redis.client.hset("{moved}:totals", mapping={"version": "9", "headcount_current": "7"})
+    node = MovingNode(redis, moves)
+    try:
+        done = subprocess.run([BUILD / "query" / "citytotals-query", "print", "--format", "json", "--city", "moved", "--redis",
+                               f"redis+cluster://127.0.0.1:{node.port}"], capture_output=True, text=True, timeout=60)
+    finally:
+        node.close()
+    assert done.returncode == status, done.stderr
+    if status == 0:
+        assert json.loads(done.stdout)["headcount"]["current"] == 7
+    else:
+        assert "too many redirections" in done.stderr
