@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/http_internal.h"
+#include "base/thread.h"
 
 enum { LOOK_MS = 500, PEER_GONE_MS = 30000, SEND_BUFFER = 64 * 1024 };
 
@@ -34,7 +35,7 @@ int http_connections_start(struct http_connections *connections, int64_t request
     pthread_mutex_init(&connections->lock, NULL);
     clock_condition_init(&connections->changed);
     connections->request_ms = request_ms;
-    connections->started = pthread_create(&connections->thread, NULL, watch, connections) == 0;
+    connections->started = thread_start(&connections->thread, watch, connections) == 0;
     return connections->started ? 0 : error_set(error, ERROR_IO, "start the thread that watches connections");
 }
 

@@ -7,6 +7,7 @@
 #include "base/http_internal.h"
 #include "base/http_tls.h"
 #include "base/listen.h"
+#include "base/thread.h"
 
 enum {
     CONNECTIONS_DEFAULT = 1024,
@@ -51,6 +52,8 @@ int http_start(const struct http_options *given, struct http_server **ret_server
         result = http_connections_start(&server->connections, options->request_ms, error);
     int streams = http_streams_start(server, result >= 0 ? error : NULL);
     result = result >= 0 ? streams : result;
+    sigset_t before;
+    thread_block_signals(&before);
     if (result >= 0)
         server->daemon = MHD_start_daemon(
             MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | (tls[0].option == MHD_OPTION_END ? 0U : MHD_USE_TLS),
@@ -61,6 +64,7 @@ int http_start(const struct http_options *given, struct http_server **ret_server
             MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, http_on_target, server, MHD_OPTION_NOTIFY_COMPLETED,
             http_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, http_connection_notice, &server->connections,
             MHD_OPTION_THREAD_POOL_SIZE, options->threads > 1 ? options->threads : 0, MHD_OPTION_END);
+    thread_restore_signals(&before);
     if (result >= 0 && !server->daemon)
         result = error_set(error, ERROR_IO, "listen on %s: the HTTP server does not start", options->address);
     if (result < 0) {

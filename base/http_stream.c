@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/http_internal.h"
+#include "base/thread.h"
 
 enum {
     EVENTS = 256,
@@ -247,7 +248,7 @@ static int start_one(struct http_streams *streams, struct error *error)
     streams->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (streams->poll < 0 || streams->wake < 0 || epoll_ctl(streams->poll, EPOLL_CTL_ADD, streams->wake, &event) < 0)
         return error_set(error, ERROR_IO, "make what streams wait with: %s", strerror(errno));
-    streams->started = pthread_create(&streams->thread, NULL, run, streams) == 0;
+    streams->started = thread_start(&streams->thread, run, streams) == 0;
     return streams->started ? 0 : error_set(error, ERROR_IO, "start a thread that writes streams");
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/listen.h"
+#include "base/thread.h"
 
 enum { CONNECTIONS_MOST = 64, CONNECTION_SECONDS = 10, METRICS_BYTES_MOST = 4 * 1024 * 1024, BODY_MOST = 1024 * 1024 };
 
@@ -86,10 +87,13 @@ int management_start(const char *address, struct health *health, struct metrics 
     if (management) {
         management->health = health;
         management->metrics = metrics;
+        sigset_t before;
+        thread_block_signals(&before);
         management->daemon = MHD_start_daemon(
             MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL, NULL, handle, management, MHD_OPTION_LISTEN_SOCKET,
             listening, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MOST, MHD_OPTION_CONNECTION_TIMEOUT,
             (unsigned)CONNECTION_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)16384, MHD_OPTION_END);
+        thread_restore_signals(&before);
     }
     if (!management || !management->daemon) {
         close(listening);

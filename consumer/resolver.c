@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "consumer/resolver_internal.h"
 
 static bool is_stopped(void *context)
@@ -33,7 +34,7 @@ int resolver_start(const struct resolver_options *options, struct resolver **ret
     pthread_mutex_init(&resolver->lock, NULL);
     clock_condition_init(&resolver->wanted);
     clock_condition_init(&resolver->answered);
-    if (pthread_create(&resolver->thread, NULL, resolver_ask_thread, resolver) != 0) {
+    if (thread_start(&resolver->thread, resolver_ask_thread, resolver) != 0) {
         error_set(error, ERROR_LIMIT, "no thread for the schema registry");
         resolver->no_thread = true;
         resolver_stop(resolver);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "consumer/source_internal.h"
 
 enum { WAKE_AGAIN_MS = 4, REQUEST_TIMEOUT_MS = 1000, PAUSE_ON_FAILURE_NS = 100000000 };
@@ -135,7 +136,7 @@ int waker_start(struct source *source, struct waker **ret_waker, struct error *e
     waker->source = source;
     pthread_mutex_init(&waker->lock, NULL);
     clock_condition_init(&waker->changed);
-    int failed = pthread_create(&waker->thread, NULL, waker_run, waker);
+    int failed = thread_start(&waker->thread, waker_run, waker);
     if (failed) {
         pthread_cond_destroy(&waker->changed);
         pthread_mutex_destroy(&waker->lock);

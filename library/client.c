@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "producer/schema_ids.h"
 #include "producer/topics.h"
 #include "schemas/identity.h"
@@ -102,7 +103,7 @@ static int start_poller(struct citytotals_client *client, struct error *error)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    client->polling = pthread_create(&client->poller, NULL, poll_kafka, client) == 0;
+    client->polling = thread_start(&client->poller, poll_kafka, client) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return client->polling ? 0 : error_set(error, ERROR_MEMORY, "start the thread that brings the verdicts");
 }

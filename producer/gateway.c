@@ -11,6 +11,7 @@
 #include "base/listen.h"
 #include "base/log.h"
 #include "base/program.h"
+#include "base/thread.h"
 #include "producer/gateway_openapi.h"
 #include "producer/gateway_state.h"
 #include "producer/schema_ids.h"
@@ -205,7 +206,7 @@ static int open_gateway(struct gateway *gateway, struct error *error)
         return result;
     if ((result = open_kafka(gateway, error)) < 0)
         return result;
-    gateway->polling = pthread_create(&gateway->poller, NULL, poll_kafka, gateway) == 0;
+    gateway->polling = thread_start(&gateway->poller, poll_kafka, gateway) == 0;
     if (!gateway->polling)
         return error_set(error, ERROR_IO, "start the thread that polls kafka");
     if ((result = gateway_open_questions(gateway, error)) < 0)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "producer/gateway_state.h"
 #include "producer/question.h"
 
@@ -58,7 +59,7 @@ int gateway_open_questions(struct gateway *gateway, struct error *error)
     pthread_mutex_init(&questions->lock, NULL);
     pthread_cond_init(&questions->more, NULL);
     questions->answers = (struct answers){.options = &gateway->options, .metrics = gateway->metrics, .stop = &questions->stop};
-    if (pthread_create(&questions->thread, NULL, answer_all, questions) != 0) {
+    if (thread_start(&questions->thread, answer_all, questions) != 0) {
         pthread_cond_destroy(&questions->more);
         pthread_mutex_destroy(&questions->lock);
         free(questions);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 struct beside {
     struct beside_work work;
@@ -38,7 +39,7 @@ int beside_start(const struct beside_work *work, struct beside **ret_beside, str
     beside->work = *work;
     pthread_mutex_init(&beside->lock, NULL);
     clock_condition_init(&beside->ended);
-    if (pthread_create(&beside->thread, NULL, run, beside) != 0) {
+    if (thread_start(&beside->thread, run, beside) != 0) {
         free(beside);
         return error_set(error, ERROR_IO, "start the thread that %s", work->does);
     }

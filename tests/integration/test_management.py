@@ -1,5 +1,8 @@
 """The management listener: live, ready, and exact metrics of a known story."""
 import http.client
+import pathlib
+import re
+import signal
 import socket
 
 import pytest
@@ -172,6 +175,16 @@ def test_lag_of_a_partition_that_waits(new_city):
     city.expect_exact()
 
 
+def test_signals_are_for_the_main_thread(city):
+    """It is the one that waits for them: in another a signal would interrupt nothing, and write what others read."""
+    consumer = away(city)
+    consumer.wait_for_log(r"listening management \S+:\d+")
+    others = [task for task in pathlib.Path(f"/proc/{consumer.pid}/task").iterdir() if int(task.name) != consumer.pid]
+    blocked = [int(re.search(r"^SigBlk:\s*(\w+)", (task / "status").read_text(), re.M)[1], 16) for task in others]
+    assert len(blocked) >= 3 and all(each >> (number - 1) & 1 for each in blocked for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+    assert consumer.stop() == 0, consumer.log()
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_peer_that_sends_nothing_more_does_not_block_the_others(city, method):
     consumer = away(city)
@@ -184,4 +197,4 @@ def test_a_peer_that_sends_nothing_more_does_not_block_the_others(city, method):
     finally:
         for peer in peers:
             peer.close()
-    assert consumer.stop() == 0
+    assert consumer.stop() == 0, consumer.log()
