@@ -163,11 +163,12 @@ def test_gateway_stopped_orderly_under_load(city):
 
 @contextlib.contextmanager
 def standing_still(kafka):
-    os.kill(kafka.process.pid, signal.SIGSTOP)
+    kafka.process.signal(signal.SIGSTOP)
     try:
+        kafka.process.wait_until_stopped()
         yield
     finally:
-        os.kill(kafka.process.pid, signal.SIGCONT)
+        kafka.process.signal(signal.SIGCONT)
 
 
 def test_kafka_that_does_not_acknowledge_in_time(city, kafka):

@@ -179,9 +179,13 @@ def test_signals_are_for_the_main_thread(city):
     """It is the one that waits for them: in another a signal would interrupt nothing, and write what others read."""
     consumer = away(city)
     consumer.wait_for_log(r"listening management \S+:\d+")
-    others = [task for task in pathlib.Path(f"/proc/{consumer.pid}/task").iterdir() if int(task.name) != consumer.pid]
+
+    def threads():
+        found = [task for task in pathlib.Path(f"/proc/{consumer.pid}/task").iterdir() if int(task.name) != consumer.pid]
+        return found if len(found) >= 3 else None
+    others = wait_until("the listener's and Kafka's threads are there", threads, 30, consumer.check_alive)
     blocked = [int(re.search(r"^SigBlk:\s*(\w+)", (task / "status").read_text(), re.M)[1], 16) for task in others]
-    assert len(blocked) >= 3 and all(each >> (number - 1) & 1 for each in blocked for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+    assert all(each >> (number - 1) & 1 for each in blocked for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
     assert consumer.stop() == 0, consumer.log()
 
 

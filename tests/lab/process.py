@@ -75,10 +75,14 @@ class Process:
                           lambda: re.search(pattern, self.log()), seconds, self.check_alive)
 
     def wait_until_stopped(self, seconds=30):
-        """By SIGSTOP."""
-        stat = pathlib.Path(f"/proc/{self.pid}/stat")
-        wait_until(f"{self.name} stands still", lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T", seconds,
-                   self.check_alive)
+        """By SIGSTOP, which reaches one thread after the other: all of them."""
+        def stopped():
+            try:
+                stats = [(task / "stat").read_text() for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir()]
+            except (FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+                return False
+            return all(stat.rsplit(")", 1)[1].split()[0] == "T" for stat in stats)
+        wait_until(f"{self.name} stands still", stopped, seconds, self.check_alive)
 
     def signal(self, number):
         os.kill(self.popen.pid, number)
