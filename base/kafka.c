@@ -220,8 +220,7 @@ int kafka_topic_setting(rd_kafka_t *kafka, const char *topic, const char *name, 
     return result;
 }
 
-/* The next slice of the time that is left, so that a stop is seen soon; 0 when there is none left. */
-/* `stop` may be another thread's. */
+/* The next slice of the time that is left, so that a stop, which may be another thread's, is seen soon; 0 when there is none left. */
 static int slice_ms(int64_t deadline_ms, const volatile sig_atomic_t *stop)
 {
     int64_t left = deadline_ms - clock_monotonic_ms();
