@@ -4,11 +4,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { REPEAT_AFTER_MS = 10000, SLICE_MS = 500 };
+enum { REPEAT_AFTER_MS = 10000, SLICE_MS = 500, ASK_AGAIN_MS = 50 };
 
 /* A broker that is away makes the same few lines again and again: each kind is logged once in ten seconds. */
 static void on_log(const rd_kafka_t *kafka, int level, const char *facility, const char *text)
@@ -147,36 +148,70 @@ int kafka_partition_count(rd_kafka_t *kafka, const char *topic, int64_t timeout_
     return result;
 }
 
-/* One end of a log by a ListOffsets request of its own: rd_kafka_query_watermark_offsets waits for the socket's time-out,
- * a minute, whatever it is given. */
-static rd_kafka_resp_err_t ask_offset(rd_kafka_t *kafka, const char *topic, int32_t partition, int64_t which, int64_t timeout_ms,
-                                      int64_t *ret_offset)
+bool kafka_is_passing(rd_kafka_resp_err_t code)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *asked = rd_kafka_topic_partition_list_add(list, topic, partition);
-    asked->offset = which;
+    switch (code) {
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
+    case RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION:
+    /* a partition between two leaders */
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+    case RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR:
+    case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
+    case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* One end of each log of the list by ListOffsets requests of its own: rd_kafka_query_watermark_offsets waits for the socket's
+ * time-out, a minute, whatever it is given. The first error. */
+static rd_kafka_resp_err_t ask_offsets(rd_kafka_t *kafka, rd_kafka_topic_partition_list_t *list, int64_t which, int64_t timeout_ms)
+{
+    for (int i = 0; i < list->cnt; i++)
+        list->elems[i].offset = which;
     rd_kafka_resp_err_t err = rd_kafka_offsets_for_times(kafka, list, timeout_ms > 1 ? (int)timeout_ms : 1);
-    if (!err)
-        err = list->elems[0].err;
-    if (!err && list->elems[0].offset < 0)
-        err = RD_KAFKA_RESP_ERR__NO_OFFSET;
-    if (!err)
-        *ret_offset = list->elems[0].offset;
-    rd_kafka_topic_partition_list_destroy(list);
+    for (int i = 0; i < list->cnt && !err; i++)
+        err = list->elems[i].err ? list->elems[i].err : list->elems[i].offset < 0 ? RD_KAFKA_RESP_ERR__NO_OFFSET : 0;
     return err;
+}
+
+/* Whether to ask again: what failed may pass by itself, and there is time for a pause. */
+static bool pauses(rd_kafka_resp_err_t err, int64_t deadline_ms)
+{
+    if (!kafka_is_passing(err) || clock_monotonic_ms() + ASK_AGAIN_MS >= deadline_ms)
+        return false;
+    nanosleep(&(struct timespec){.tv_nsec = ASK_AGAIN_MS * 1000000L}, NULL);
+    return true;
 }
 
 int kafka_partition_bounds(rd_kafka_t *kafka, const char *topic, int32_t partition, int64_t timeout_ms, int64_t *ret_low,
                            int64_t *ret_high, struct error *error)
 {
-    int64_t low = 0, high = 0, deadline = clock_monotonic_ms() + timeout_ms;
-    rd_kafka_resp_err_t err = ask_offset(kafka, topic, partition, RD_KAFKA_OFFSET_BEGINNING, timeout_ms, &low);
-    if (!err)
-        err = ask_offset(kafka, topic, partition, RD_KAFKA_OFFSET_END, deadline - clock_monotonic_ms(), &high);
+    static const int64_t whichs[] = {RD_KAFKA_OFFSET_BEGINNING, RD_KAFKA_OFFSET_END};
+    int64_t found[2], deadline = clock_monotonic_ms() + timeout_ms;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, partition);
+    rd_kafka_resp_err_t err = 0;
+    for (int i = 0; i < 2 && !err; i++) {
+        do
+            err = ask_offsets(kafka, list, whichs[i], deadline - clock_monotonic_ms());
+        while (pauses(err, deadline));
+        found[i] = list->elems[0].offset;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
     if (err)
         return error_set(error, ERROR_KAFKA, "ask for the bounds of %s/%" PRId32 ": %s", topic, partition, rd_kafka_err2str(err));
-    *ret_low = low;
-    *ret_high = high;
+    *ret_low = found[0];
+    *ret_high = found[1];
     return 0;
 }
 
@@ -245,14 +280,9 @@ int kafka_partitions_add(rd_kafka_t *kafka, const char *topic, int64_t deadline_
 int kafka_bounds(rd_kafka_t *kafka, rd_kafka_topic_partition_list_t *list, int64_t bound, int64_t deadline_ms,
                  const volatile sig_atomic_t *stop, struct error *error)
 {
-    int result = error_set(error, ERROR_KAFKA, "ask for the bounds of the logs: no answer"), ms;
-    while (result < 0 && (ms = slice_ms(deadline_ms, stop)) > 0) {
-        for (int i = 0; i < list->cnt; i++)
-            list->elems[i].offset = bound;
-        rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(kafka, list, ms);
-        for (int i = 0; i < list->cnt && !code; i++)
-            code = list->elems[i].err;
-        result = code ? error_set(error, ERROR_KAFKA, "ask for the bounds of the logs: %s", rd_kafka_err2str(code)) : 0;
-    }
-    return result;
+    rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    int ms;
+    while ((ms = slice_ms(deadline_ms, stop)) > 0 && (err = ask_offsets(kafka, list, bound, ms)) && pauses(err, deadline_ms))
+        ;
+    return err ? error_set(error, ERROR_KAFKA, "ask for the bounds of the logs: %s", rd_kafka_err2str(err)) : 0;
 }

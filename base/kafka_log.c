@@ -117,22 +117,19 @@ static struct kafka_log_part *part_of(struct kafka_log *log, const rd_kafka_mess
     return NULL;
 }
 
-static bool is_passing(rd_kafka_resp_err_t code)
-{
-    return code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
-           code == RD_KAFKA_RESP_ERR__RESOLVE || code == RD_KAFKA_RESP_ERR__TIMED_OUT;
-}
-
 /* One message of the queue; *left counts the partitions that are not done. */
 static int take(struct kafka_log *log, const rd_kafka_message_t *message, kafka_log_fn on_record, void *context, size_t *left,
                 struct error *error)
 {
     struct kafka_log_part *part = part_of(log, message);
-    if (message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
-        return is_passing(message->err) ? 0
-                                        : error_set(error, ERROR_KAFKA, "read %s/%" PRId32 ": %s",
-                                                    message->rkt ? rd_kafka_topic_name(message->rkt) : "the log", message->partition,
-                                                    rd_kafka_message_errstr(message));
+    if (message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        /* a topic that is not there: librdkafka has asked again for long before it says so */
+        if (kafka_is_passing(message->err) && message->err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+            return 0;
+        return error_set(error, ERROR_KAFKA, "read %s/%" PRId32 ": %s",
+                         message->rkt ? rd_kafka_topic_name(message->rkt) : "the log", message->partition,
+                         rd_kafka_message_errstr(message));
+    }
     if (!part || part->done)
         return 0;
     int result = 0;
