@@ -149,7 +149,7 @@ def test_missing_topics_are_told_and_made(new_city, directory, kafka):
         (ROOT / "docs" / "asyncapi.json").read_text())["channels"].values()}
     for name in ("headcount-changes", "unit-mergers", "page-visits", "dead-letters"):
         topic = f"{city.name}.{name}"
-        assert len(kafka.admin.list_topics(topic, timeout=10).topics[topic].partitions) == 4
+        assert kafka.partitions(topic) == 4
         settings = next(iter(kafka.admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values())).result(30)
         value = {key: entry.value for key, entry in settings.items()}
         for key, wanted in described[name]["topicConfiguration"].items():

@@ -321,7 +321,7 @@ def test_a_missing_dead_letter_is_a_difference(new_city):
     flushed(city.producer)
     city.fold()
     assert verify(city)[0]["dead_letters"] == 1
-    city.kafka.admin.delete_topics([f"{city.name}.dead-letters"])[f"{city.name}.dead-letters"].result(30)
+    city.kafka.delete_topic(f"{city.name}.dead-letters")
     said, _ = verify(city, status=4)
     assert [(each["key"], each["expected"]) for each in said["differences"]] == [(f"{city.name}.dead-letters", "bad_framing")]
 

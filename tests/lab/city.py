@@ -4,7 +4,7 @@ import urllib.request
 
 from tests.lab import events as e
 from tests.lab.kafka import flushed
-from tests.lab.oracle import NO_LEADER_YET, Expected, differences, letters_in_topic
+from tests.lab.oracle import Expected, differences, letters_in_topic
 from tests.lab.process import BUILD, Process, wait_until
 from tests.lab.traffic import Traffic
 
@@ -115,22 +115,7 @@ class City:
         wait_until(f"{count} commits more in {self.name}", enough, seconds, alive)
 
     def ends(self):
-        admin = self.kafka.admin
-        from confluent_kafka import KafkaException, TopicPartition
-        from confluent_kafka.admin import OffsetSpec
-
-        def asked():
-            topics = admin.list_topics(timeout=10).topics
-            wanted = {TopicPartition(f"{self.name}.{name}", number): OffsetSpec.latest()
-                      for name in e.TYPES.values() for number in topics[f"{self.name}.{name}"].partitions}
-            try:
-                return {f"{part.topic}/{part.partition}": future.result(30).offset
-                        for part, future in admin.list_offsets(wanted).items()}
-            except KafkaException as failure:  # a partition that was made a moment ago may have no leader yet
-                if failure.args[0].code() not in NO_LEADER_YET:
-                    raise
-                return None
-        return wait_until(f"Kafka tells where the logs of {self.name} end", asked)
+        return self.kafka.ends(*(self.topic(type_) for type_ in e.TYPES))
 
     def wait_until_folded(self, seconds=90, alive=None):
         ends = {name: str(end) for name, end in self.ends().items() if end}

@@ -2,13 +2,29 @@
 import os
 import subprocess
 
-from confluent_kafka import KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec, ResourceType
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic, OffsetSpec, ResourceType
 
 from tests.lab.process import ROOT, Process, free_ports, wait_until
 
 HERE = ROOT / "tests" / "lab"
 TOPICS = ("headcount-changes", "unit-mergers", "page-visits", "dead-letters")
+
+PASSING = {getattr(KafkaError, name) for name in (
+    "NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART", "UNKNOWN_LEADER_EPOCH", "FENCED_LEADER_EPOCH",
+    "REPLICA_NOT_AVAILABLE", "OFFSET_NOT_AVAILABLE", "REQUEST_TIMED_OUT", "_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN")}
+
+
+def answered(what, ask):
+    """What `ask` gives, asked again while Kafka has just started, or just made the partition, and can't say yet."""
+    def asked():
+        try:
+            return (ask(),)
+        except KafkaException as failure:
+            if failure.args[0].code() in PASSING or "brokers are currently fenced" in str(failure):
+                return None
+            raise
+    return wait_until(f"Kafka answers: {what}", asked)[0]
 
 
 class Kafka:
@@ -66,46 +82,45 @@ class Kafka:
                                    "message.timestamp.after.max.ms": "9223372036854775807",
                                    "max.message.bytes": "2097152" if name == "dead-letters" else "1048588", **settings})
                   for name in TOPICS]
-        left = {topic.topic: topic for topic in topics}
 
-        def created():
-            for name, future in self.admin.create_topics(list(left.values()), operation_timeout=30).items():
+        def create():
+            for future in self.admin.create_topics(topics, operation_timeout=30).values():
                 try:
                     future.result(60)
-                    del left[name]
-                except KafkaException as failure:  # a broker that had no processor for seconds is let in again soon
-                    if "brokers are currently fenced" not in str(failure):
+                except KafkaException as failure:  # made by a call before, of which another topic or the answer failed
+                    if failure.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                         raise
-            return not left
-        wait_until(f"the topics of {city} are made", created)
+        answered(f"the topics of {city}", create)
         self.wait_for_leaders(*(topic.topic for topic in topics))
 
     def wait_for_leaders(self, *topics):
         """A partition that was made a moment ago may have no leader yet."""
-        def led():
-            try:
-                known = self.admin.list_topics(timeout=5).topics
-                wanted = {TopicPartition(topic, number): OffsetSpec.latest()
-                          for topic in topics for number in known[topic].partitions}
-                return all(future.result(30) for future in self.admin.list_offsets(wanted).values())
-            except (KafkaException, KeyError):
-                return False
-        wait_until(f"{', '.join(topics)} have leaders", led)
+        wait_until(f"{', '.join(topics)} are known", lambda: all(self.partitions(topic) for topic in topics))
+        self.ends(*topics)
+
+    def ends(self, *topics):
+        """Where each partition's log ends, by topic/partition."""
+        wanted = {TopicPartition(topic, number): OffsetSpec.latest() for topic in topics for number in range(self.partitions(topic))}
+        return answered(f"where the logs of {', '.join(topics)} end", lambda: {
+            f"{part.topic}/{part.partition}": future.result(30).offset for part, future in self.admin.list_offsets(wanted).items()})
 
     def forget_city(self, city):
         """Let the broker delete its topics in its own time: hundreds of cities would fill its heap."""
         if self.process and self.process.running():
             self.admin.delete_topics([f"{city}.{name}" for name in TOPICS], operation_timeout=0, request_timeout=10)
 
+    def partitions(self, topic):
+        """How many partitions `topic` has; 0 when there is none."""
+        topics = answered("the topics", lambda: self.admin.list_topics(timeout=10).topics)
+        return len(topics[topic].partitions) if topic in topics else 0
+
     def add_partitions(self, topic, total):
-        for future in self.admin.create_partitions([NewPartitions(topic, total)]).values():
-            future.result(60)
-        wait_until(f"topic {topic} has {total} partitions", lambda: len(self.admin.list_topics(topic, timeout=10).topics[topic].partitions) == total)
+        answered(f"partitions of {topic}", lambda: self.admin.create_partitions([NewPartitions(topic, total)])[topic].result(60))
+        wait_until(f"topic {topic} has {total} partitions", lambda: self.partitions(topic) == total)
 
     def delete_topic(self, topic):
-        for future in self.admin.delete_topics([topic], operation_timeout=30).values():
-            future.result(60)
-        wait_until(f"topic {topic} is gone", lambda: topic not in self.admin.list_topics(timeout=5).topics)
+        self.admin.delete_topics([topic], operation_timeout=30)[topic].result(60)
+        wait_until(f"topic {topic} is gone", lambda: self.partitions(topic) == 0)
 
     def create_topic(self, topic, partitions, **settings):
         def created():
@@ -120,20 +135,18 @@ class Kafka:
         wait_until(f"topic {topic} is created", created)
 
     def set_topic(self, topic, name, value):
-        from confluent_kafka.admin import AlterConfigOpType, ConfigEntry
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[
             ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)])
-        for future in self.admin.incremental_alter_configs([resource]).values():
-            future.result(60)
+        answered(f"{name} of {topic}", lambda: self.admin.incremental_alter_configs([resource])[resource].result(60))
         wait_until(f"topic {topic} has {name}={value}", lambda: self.topic_setting(topic, name) == value)
 
     def topic_setting(self, topic, name):
-        for future in self.admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values():
-            return future.result(60)[name].value
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        return answered(f"settings of {topic}", lambda: self.admin.describe_configs([resource])[resource].result(60)[name].value)
 
     def delete_records(self, topic, partition, before):
-        for future in self.admin.delete_records([TopicPartition(topic, partition, before)]).values():
-            future.result(60)
+        part = TopicPartition(topic, partition, before)
+        answered(f"deleting of {topic}", lambda: self.admin.delete_records([part])[part].result(60))
 
     def producer(self, **settings):
         return Producer({"bootstrap.servers": self.bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 5,

@@ -7,26 +7,13 @@ import time
 import unicodedata
 
 import fastavro
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from tests.lab.events import CATEGORIES, FINGERPRINTS, SCHEMAS, SECTORS, TYPES, day_text, days, reversal_id
+from tests.lab.kafka import answered
 
 DAY, CITY_OFFSET = 86400000, 7 * 3600000
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
-
-
-NO_LEADER_YET = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
-
-
-def watermarks(consumer, part):
-    """A partition that was made a moment ago may have no leader yet."""
-    for left in range(100, -1, -1):
-        try:
-            return consumer.get_watermark_offsets(part, timeout=30)
-        except KafkaException as failure:
-            if left == 0 or failure.args[0].code() not in NO_LEADER_YET:
-                raise
-            time.sleep(0.05)
 
 
 def log_of(bootstrap, city, names=tuple(TYPES.values())):
@@ -43,7 +30,7 @@ def log_of(bootstrap, city, names=tuple(TYPES.values())):
             topics = consumer.list_topics(timeout=30).topics
         parts = [TopicPartition(f"{city}.{name}", number, 0) for name in names for number in topics[f"{city}.{name}"].partitions]
         for part in parts:
-            low, high = watermarks(consumer, part)
+            low, high = answered(f"where the log of {part} begins and ends", lambda part=part: consumer.get_watermark_offsets(part, timeout=30))
             ends[f"{part.topic}/{part.partition}"] = high
             part.offset = low
             if high > low:
