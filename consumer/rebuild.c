@@ -54,7 +54,7 @@ static int take_letter(void *context, const struct dead_letter *letter, const st
     (void)place;
     char topic[128];
     for (int type = 0; letter && type < EVENT_TYPES; type++) {
-        snprintf(topic, sizeof topic, "%s.%s", rebuild->options->common.city, event_topic_suffix((enum event_type)type));
+        snprintf(topic, sizeof topic, "%s.%s", rebuild->options->run.common.city, event_topic_suffix((enum event_type)type));
         if (!slice_equal(letter->topic, slice_of(topic)) || letter->partition >= PARTITIONS_MOST || letter->offset < 0 ||
             letter->offset >= INT64_C(1) << 48)
             continue;
@@ -71,7 +71,7 @@ static bool wants_letter(void *context, const struct dead_letter *letter)
     const struct rebuild *rebuild = context;
     char topic[128];
     for (int type = 0; type < EVENT_TYPES; type++) {
-        snprintf(topic, sizeof topic, "%s.%s", rebuild->options->common.city, event_topic_suffix((enum event_type)type));
+        snprintf(topic, sizeof topic, "%s.%s", rebuild->options->run.common.city, event_topic_suffix((enum event_type)type));
         if (slice_equal(letter->topic, slice_of(topic)))
             return !(places_find(rebuild->letters, (uint8_t)type, letter->partition, letter->offset) & 1u << letter->reason);
     }
@@ -154,7 +154,7 @@ static void show_progress(struct rebuild *rebuild, int64_t left, int64_t now_ms)
         return;
     rebuild->shown_ms = now_ms;
     int64_t done = rebuild->first_total - left;
-    fprintf(stderr, "\r\033[Krebuild %s: %" PRId64 " of %" PRId64 " offsets", rebuild->options->common.city, done, rebuild->first_total);
+    fprintf(stderr, "\r\033[Krebuild %s: %" PRId64 " of %" PRId64 " offsets", rebuild->options->run.common.city, done, rebuild->first_total);
     if (done > 0)
         fprintf(stderr, ", %" PRId64 " s left", left * (now_ms - rebuild->started_ms) / done / 1000);
     fflush(stderr);
@@ -256,11 +256,11 @@ static int prepare(struct rebuild *rebuild, const char *cluster_id, struct error
     if (result < 0)
         return result;
     if (state.live && strcmp(state.live_cluster, cluster_id) != 0 &&
-        (!options->accept_cluster || strcmp(options->accept_cluster, cluster_id) != 0))
+        (!options->run.accept_cluster || strcmp(options->run.accept_cluster, cluster_id) != 0))
         return error_set(error, ERROR_HALTED,
                          "the totals of %s were folded from Kafka cluster %s, and this is cluster %s: give the right --brokers, "
                          "or --accept-cluster %s to put totals of this cluster in their place",
-                         options->common.city, state.live_cluster, cluster_id, cluster_id);
+                         options->run.common.city, state.live_cluster, cluster_id, cluster_id);
     if (state.left && (options->restart || !state.left_is_usable)) {
         log_info("what an earlier rebuild left is dropped%s",
                  options->restart ? "" : ": it was made by another version or from another cluster");
@@ -275,19 +275,14 @@ static int prepare(struct rebuild *rebuild, const char *cluster_id, struct error
 static int rebuild_city(struct rebuild *rebuild, struct error *error)
 {
     const struct rebuild_options *options = rebuild->options;
-    const struct run_options run = {.common = options->common,
-                                    .registry = options->registry,
-                                    .management = options->management,
-                                    .connect_timeout_ms = options->connect_timeout_ms,
-                                    .seen_memory = options->seen_memory,
-                                    .batch_events = options->batch_events,
-                                    .accept_log_start = options->accept_log_start,
-                                    .retry_ms = options->retry_ms};
+    const struct common_options *common = &options->run.common;
+    struct run_options run = options->run;
+    run.accept_cluster = NULL; /* for the totals whose place is taken, not for those that are made */
     const struct run_mode mode = {GENERATION_REBUILD, rebuild, turn, wants_letter};
     struct letters_log log;
     char *cluster_id = NULL;
     rebuild->started_ms = clock_monotonic_ms();
-    int result = rebuild_store_open(&options->common.redis, options->common.city, &rebuild->store, error);
+    int result = rebuild_store_open(&common->redis, common->city, &rebuild->store, error);
     if (result >= 0)
         result = rebuild_store_lock(rebuild->store, stopped, error);
     if (result >= 0 && options->abandon) {
@@ -296,14 +291,14 @@ static int rebuild_city(struct rebuild *rebuild, struct error *error)
             log_info("what an earlier rebuild left is dropped");
         return result;
     }
-    if (result < 0 || (result = source_open(&options->common, options->common.city, &rebuild->probe, error)) < 0 ||
-        (result = source_wait(rebuild->probe, options->connect_timeout_ms, &program_stop, NULL, error)) < 0 ||
-        (result = source_cluster_id(rebuild->probe, options->connect_timeout_ms, &cluster_id, error)) < 0)
+    if (result < 0 || (result = source_open(common, common->city, &rebuild->probe, error)) < 0 ||
+        (result = source_wait(rebuild->probe, run.connect_timeout_ms, &program_stop, NULL, error)) < 0 ||
+        (result = source_cluster_id(rebuild->probe, run.connect_timeout_ms, &cluster_id, error)) < 0)
         return result;
     result = prepare(rebuild, cluster_id, error);
     free(cluster_id);
     if (result >= 0)
-        result = letters_log_read(&options->common, options->connect_timeout_ms, &program_stop, take_letter, rebuild, &log, error);
+        result = letters_log_read(common, run.connect_timeout_ms, &program_stop, take_letter, rebuild, &log, error);
     if (result >= 0)
         result = run_in_mode(&run, &mode, &program_stop, error);
     if (isatty(STDERR_FILENO))
@@ -325,7 +320,8 @@ int consumer_rebuild(int argc, char **argv)
     int result = program_begin(&frame, &consumer_command_rebuild, argc, argv, &options);
     if (result > 0) {
         program_catch_stop(false);
-        const struct verify_options verify = {.common = options.common, .connect_timeout_ms = options.connect_timeout_ms};
+        const struct verify_options verify = {.common = options.run.common,
+                                              .connect_timeout_ms = options.run.connect_timeout_ms};
         if (!rebuild.letters)
             result = error_set(&frame.error, ERROR_MEMORY, "out of memory");
         else if (options.dry_run)

@@ -5,9 +5,8 @@ const char consumer_summary[] = "Folds the city's event log into live totals in 
 
 #define AT(field) offsetof(struct run_options, field)
 
-static const struct setting run_settings[] = {
-    {.name = "until-end", .kind = SETTING_FLAG, .offset = AT(until_end),
-     .help = "Fold to the end of the log as it was at the start, then exit 0; 1 if a partition halted."},
+/* How run and rebuild fold: both options begin with these. */
+static const struct setting fold_settings[] = {
     {.name = "management", .kind = SETTING_ADDRESS, .offset = AT(management), .placeholder = "ADDR:PORT",
      .help = "Serve /healthz, /readyz and /metrics there; port 0 picks a free one, which is logged."},
     {.name = "connect-timeout", .kind = SETTING_DURATION, .offset = AT(connect_timeout_ms), .placeholder = "TIME",
@@ -20,10 +19,6 @@ static const struct setting run_settings[] = {
     {.name = "batch-events", .kind = SETTING_NUMBER, .offset = AT(batch_events), .placeholder = "N",
      .default_text = "40000", .least = 1, .most = 50000,
      .help = "Most records in one commit. A commit takes what is there, so an idle consumer commits each event at once."},
-    {.name = "accept-log-start", .kind = SETTING_FLAG, .offset = AT(accept_log_start),
-     .help = "Go on where a log starts after the stored offset; the gap is recorded in Redis."},
-    {.name = "accept-cluster", .kind = SETTING_TEXT, .offset = AT(accept_cluster), .placeholder = "ID",
-     .help = "Go on with this Kafka cluster though the state was folded from another; recorded in Redis."},
     {.name = "retry-interval", .kind = SETTING_DURATION, .offset = AT(retry_ms), .placeholder = "TIME",
      .default_text = "5s", .least = 100, .most = 600000,
      .help = "Pause before a partition that waits (dead-letter topic not writable) is tried again."},
@@ -31,7 +26,17 @@ static const struct setting run_settings[] = {
     {0},
 };
 
-static const struct setting *const run_tables[] = {common_settings, run_settings, NULL};
+static const struct setting run_settings[] = {
+    {.name = "until-end", .kind = SETTING_FLAG, .offset = AT(until_end),
+     .help = "Fold to the end of the log as it was at the start, then exit 0; 1 if a partition halted."},
+    {.name = "accept-log-start", .kind = SETTING_FLAG, .offset = AT(accept_log_start),
+     .help = "Go on where a log starts after the stored offset; the gap is recorded in Redis."},
+    {.name = "accept-cluster", .kind = SETTING_TEXT, .offset = AT(accept_cluster), .placeholder = "ID",
+     .help = "Go on with this Kafka cluster though the state was folded from another; recorded in Redis."},
+    {0},
+};
+
+static const struct setting *const run_tables[] = {common_settings, fold_settings, run_settings, NULL};
 
 const struct command consumer_command_run = {
     .program = "citytotals-consumer",
@@ -84,36 +89,20 @@ const struct command consumer_command_verify = {
 #define AT(field) offsetof(struct rebuild_options, field)
 
 static const struct setting rebuild_settings[] = {
-    REGISTRY_SETTINGS(struct rebuild_options, registry),
     {.name = "dry-run", .kind = SETTING_FLAG, .offset = AT(dry_run),
      .help = "Change nothing; print what the rebuilt state would be different in, as verify does: exit 4 when there is any."},
     {.name = "restart", .kind = SETTING_FLAG, .offset = AT(restart),
      .help = "Begin anew instead of going on with what a rebuild that was stopped has left."},
     {.name = "abandon", .kind = SETTING_FLAG, .offset = AT(abandon),
      .help = "Remove what a rebuild that was stopped has left, and do nothing else."},
-    {.name = "management", .kind = SETTING_ADDRESS, .offset = AT(management), .placeholder = "ADDR:PORT",
-     .help = "Serve /healthz, /readyz and /metrics there; port 0 picks a free one, which is logged."},
-    {.name = "connect-timeout", .kind = SETTING_DURATION, .offset = AT(connect_timeout_ms), .placeholder = "TIME",
-     .default_text = "60s", .least = 1, .most = 3600000,
-     .help = "How long to wait at the start for Kafka, its topics and Redis before giving up with exit 1."},
-    {.name = "seen-memory", .kind = SETTING_SIZE, .offset = AT(seen_memory), .placeholder = "SIZE",
-     .default_text = "1GiB", .least = 1 << 20, .most = INT64_C(1) << 40,
-     .help = "Most memory for the ids of events seen before, at up to 24 bytes an id; lanes used least recently are let "
-             "go and read again from Redis when needed."},
-    {.name = "batch-events", .kind = SETTING_NUMBER, .offset = AT(batch_events), .placeholder = "N",
-     .default_text = "40000", .least = 1, .most = 50000,
-     .help = "Most records in one commit. A commit takes what is there, so an idle consumer commits each event at once."},
-    {.name = "accept-log-start", .kind = SETTING_FLAG, .offset = AT(accept_log_start),
+    {.name = "accept-log-start", .kind = SETTING_FLAG, .offset = AT(run.accept_log_start),
      .help = "Count from where an organisational log begins, though it begins after offset 0: what was before is lost from the totals."},
-    {.name = "accept-cluster", .kind = SETTING_TEXT, .offset = AT(accept_cluster), .placeholder = "ID",
+    {.name = "accept-cluster", .kind = SETTING_TEXT, .offset = AT(run.accept_cluster), .placeholder = "ID",
      .help = "Put totals of this Kafka cluster in the place of those of another."},
-    {.name = "retry-interval", .kind = SETTING_DURATION, .offset = AT(retry_ms), .placeholder = "TIME",
-     .default_text = "5s", .least = 100, .most = 600000,
-     .help = "Pause before a partition that waits (dead-letter topic not writable) is tried again."},
     {0},
 };
 
-static const struct setting *const rebuild_tables[] = {common_settings, rebuild_settings, NULL};
+static const struct setting *const rebuild_tables[] = {common_settings, fold_settings, rebuild_settings, NULL};
 
 const struct command consumer_command_rebuild = {
     .program = "citytotals-consumer",

@@ -30,16 +30,8 @@ struct verify_options {
 extern const struct command consumer_command_verify;
 
 struct rebuild_options {
-    struct common_options common; /* first */
-    struct registry_options registry;
+    struct run_options run; /* first: how it folds; --until-end is no setting of rebuild's */
     bool dry_run, restart, abandon;
-    const char *management;
-    int64_t connect_timeout_ms;
-    int64_t seen_memory;
-    int64_t batch_events;
-    bool accept_log_start;
-    const char *accept_cluster;
-    int64_t retry_ms;
 };
 extern const struct command consumer_command_rebuild;
 
