@@ -77,23 +77,6 @@ static void unlink_deferred(struct http_request_inner *inner)
         inner->server->deferred = inner->next_deferred;
 }
 
-void http_defer(struct http_request *request)
-{
-    struct http_request_inner *inner = request->inner;
-    struct http_server *server = inner->server;
-    assert(!inner->deferred && !inner->replied);
-    inner->deferred = true;
-    atomic_fetch_add(&inner->references, 1);
-    atomic_store(&inner->of->patient, true);
-    pthread_mutex_lock(&server->lock);
-    inner->next_deferred = server->deferred;
-    inner->previous_deferred = NULL;
-    if (inner->next_deferred)
-        inner->next_deferred->previous_deferred = inner;
-    server->deferred = inner;
-    pthread_mutex_unlock(&server->lock);
-}
-
 static void set_reply(struct http_request_inner *inner, struct http_response *response)
 {
     pthread_mutex_lock(&inner->lock);
@@ -108,6 +91,35 @@ static void set_reply(struct http_request_inner *inner, struct http_response *re
         MHD_resume_connection(inner->connection);
     }
     pthread_mutex_unlock(&inner->lock);
+}
+
+static void give_up(struct http_request_inner *inner)
+{
+    set_reply(inner, http_problem(MHD_HTTP_SERVICE_UNAVAILABLE, "the server is stopping", NULL, 0));
+}
+
+void http_defer(struct http_request *request)
+{
+    struct http_request_inner *inner = request->inner;
+    struct http_server *server = inner->server;
+    assert(!inner->deferred && !inner->replied);
+    inner->deferred = true;
+    atomic_fetch_add(&inner->references, 1);
+    atomic_store(&inner->of->patient, true);
+    pthread_mutex_lock(&server->lock);
+    bool late = server->given_up;
+    if (late) {
+        atomic_store(&inner->claimed, true);
+    } else {
+        inner->next_deferred = server->deferred;
+        inner->previous_deferred = NULL;
+        if (inner->next_deferred)
+            inner->next_deferred->previous_deferred = inner;
+        server->deferred = inner;
+    }
+    pthread_mutex_unlock(&server->lock);
+    if (late)
+        give_up(inner);
 }
 
 void http_reply(struct http_request *request, struct http_response *response)
@@ -463,9 +475,9 @@ bool http_give_up_deferred(struct http_server *server)
         if (atomic_exchange(&each->claimed, true))
             continue;
         unlink_deferred(each);
-        set_reply(each, problem_of(MHD_HTTP_SERVICE_UNAVAILABLE, "the server is stopping"));
+        give_up(each);
     }
-    bool none = !server->deferred;
+    bool none = server->given_up = !server->deferred;
     pthread_mutex_unlock(&server->lock);
     return none;
 }

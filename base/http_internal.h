@@ -75,7 +75,8 @@ void *http_on_target(void *context, const char *target, struct MHD_Connection *c
 enum MHD_Result http_on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
                                 const char *version, const char *data, size_t *size, void **request);
 void http_on_completed(void *context, struct MHD_Connection *connection, void **request, enum MHD_RequestTerminationCode code);
-/* Answers the deferred requests that nobody answered; true when none is left, also none that is being answered now. */
+/* Answers the deferred requests that nobody answered; true when none is left, also none that is being answered now. From then on none
+ * waits any more: libmicrohttpd ends the program where a connection is suspended while it stops. */
 struct http_server;
 bool http_give_up_deferred(struct http_server *server);
 
@@ -116,6 +117,7 @@ struct http_server {
     bool any_origin;
     pthread_mutex_t lock; /* of what follows */
     struct http_request_inner *deferred;
+    bool given_up; /* those that were deferred: a further one is answered at once */
 };
 
 struct http_request_inner {

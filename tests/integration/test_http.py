@@ -400,6 +400,23 @@ def test_a_stop_lets_requests_finish(lab):
         server.open()
 
 
+def test_a_request_that_comes_while_the_server_stops_ends_it_no_other_way(lab):
+    """Once those that wait have been given up, one more that would wait for ever is told so at once."""
+    server = lab()
+    with server.open() as never, server.open() as slow, server.open() as late:
+        never.sendall(b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
+        slow.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n")  # keeps it from ending
+        late.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(late, b"hello\n")
+        wait_until("all are there", lambda: server.state()["connections"] == 4, 30)
+        server.process.signal(signal.SIGTERM)
+        assert b" 503 " in all_of(never)
+        late.sendall(b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = all_of(late)
+        assert b" 503 " in answer and b"the server is stopping" in answer
+    assert server.process.wait() == 0, server.process.log()
+
+
 def test_requests_that_fill_the_memory_are_closed_at_once_and_leak_nothing(lab):
     """libmicrohttpd would neither answer nor close them, nor tell of their end."""
     server = lab(idle_ms=60000)

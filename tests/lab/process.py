@@ -97,4 +97,7 @@ class Process:
         if self.running():
             self.signal(signal.SIGCONT)
             self.popen.terminate()
-        return self.wait(seconds)
+        status = self.wait(seconds)
+        if status < 0 and status != -signal.SIGTERM:
+            raise AssertionError(f"{self.name} was ended by {signal.Signals(-status).name}:\n{self.log()[-8000:]}")
+        return status

@@ -67,13 +67,18 @@ static void later(struct http_request *request, void *context)
         http_reply(request, NULL);
 }
 
-static struct http_request *kept;
+enum { KEPT_MOST = 8 };
+static struct http_request *kept[KEPT_MOST]; /* of the one thread that asks for it, and of main once the server has stopped */
+static size_t kept_count;
 
 static void never(struct http_request *request, void *context)
 {
     (void)context;
     http_defer(request);
-    kept = request;
+    if (kept_count < KEPT_MOST)
+        kept[kept_count++] = request;
+    else
+        http_reply(request, NULL);
 }
 
 struct ticker {
@@ -189,8 +194,8 @@ int main(int argc, char **argv)
     }
     atomic_store(&ending, 1);
     http_stop(started, 1000);
-    if (kept)
-        http_reply(kept, http_response_new(200, "text/plain", "too late\n", 9));
+    for (size_t i = 0; i < kept_count; i++)
+        http_reply(kept[i], http_response_new(200, "text/plain", "too late\n", 9));
     http_response_unref(shared);
     fprintf(stderr, "freed %d\n", atomic_load(&freed));
     return 0;
