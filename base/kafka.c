@@ -148,16 +148,20 @@ int kafka_partition_count(rd_kafka_t *kafka, const char *topic, int64_t timeout_
     return result;
 }
 
-bool kafka_is_passing(rd_kafka_resp_err_t code)
+bool kafka_is_away(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
+           code == RD_KAFKA_RESP_ERR__RESOLVE || code == RD_KAFKA_RESP_ERR__TIMED_OUT;
+}
+
+/* Whether what a question ended with may pass by itself: nobody answers, or a partition is between two leaders, or new. */
+static bool is_passing(rd_kafka_resp_err_t code)
 {
     switch (code) {
-    case RD_KAFKA_RESP_ERR__TRANSPORT:
-    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-    case RD_KAFKA_RESP_ERR__RESOLVE:
-    case RD_KAFKA_RESP_ERR__TIMED_OUT:
     case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
     case RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION:
-    /* a partition between two leaders */
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
     case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
@@ -168,7 +172,7 @@ bool kafka_is_passing(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE:
         return true;
     default:
-        return false;
+        return kafka_is_away(code);
     }
 }
 
@@ -187,7 +191,7 @@ static rd_kafka_resp_err_t ask_offsets(rd_kafka_t *kafka, rd_kafka_topic_partiti
 /* Whether to ask again: what failed may pass by itself, and there is time for a pause. */
 static bool pauses(rd_kafka_resp_err_t err, int64_t deadline_ms)
 {
-    if (!kafka_is_passing(err) || clock_monotonic_ms() + ASK_AGAIN_MS >= deadline_ms)
+    if (!is_passing(err) || clock_monotonic_ms() + ASK_AGAIN_MS >= deadline_ms)
         return false;
     nanosleep(&(struct timespec){.tv_nsec = ASK_AGAIN_MS * 1000000L}, NULL);
     return true;

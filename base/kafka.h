@@ -29,10 +29,11 @@ int kafka_wait(rd_kafka_t *kafka, int64_t timeout_ms, const volatile sig_atomic_
 int kafka_cluster_id(rd_kafka_t *kafka, int64_t timeout_ms, char **ret_cluster_id, struct error *error);
 /* Number of partitions, 0 when the topic does not exist. */
 int kafka_partition_count(rd_kafka_t *kafka, const char *topic, int64_t timeout_ms, int *ret_count, struct error *error);
-/* Whether what `code` says may pass by itself: nobody answers, or a partition is between two leaders. */
-bool kafka_is_passing(rd_kafka_resp_err_t code);
-/* Where one partition's log begins and ends, asked again while kafka_is_passing. Waits at most timeout_ms, also where
- * librdkafka's own query would not; but a broker answers in order, so a fetch that waits for records is waited for too. */
+/* Whether `code` says that no broker answers. */
+bool kafka_is_away(rd_kafka_resp_err_t code);
+/* Where one partition's log begins and ends, asked again while no broker answers and while the partition has no leader or is not known
+ * yet. Waits at most timeout_ms, also where librdkafka's own query would not; but a broker answers in order, so a fetch that waits for
+ * records is waited for too. */
 int kafka_partition_bounds(rd_kafka_t *kafka, const char *topic, int32_t partition, int64_t timeout_ms, int64_t *ret_low,
                            int64_t *ret_high, struct error *error);
 /* One topic setting as the broker has it ("message.timestamp.type"); *ret_value is owned by the caller, NULL when the
@@ -44,7 +45,7 @@ int kafka_topic_setting(rd_kafka_t *kafka, const char *topic, const char *name, 
 int kafka_partitions_add(rd_kafka_t *kafka, const char *topic, int64_t deadline_ms, const volatile sig_atomic_t *stop,
                          rd_kafka_topic_partition_list_t *list, struct error *error);
 /* Every partition's RD_KAFKA_OFFSET_END or RD_KAFKA_OFFSET_BEGINNING becomes its `offset`, by one request a leader,
- * repeated while kafka_is_passing until deadline_ms or *stop (may be NULL). */
+ * asked again as by kafka_partition_bounds, until deadline_ms or *stop (may be NULL). */
 int kafka_bounds(rd_kafka_t *kafka, rd_kafka_topic_partition_list_t *list, int64_t bound, int64_t deadline_ms,
                  const volatile sig_atomic_t *stop, struct error *error);
 

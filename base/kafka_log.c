@@ -123,8 +123,7 @@ static int take(struct kafka_log *log, const rd_kafka_message_t *message, kafka_
 {
     struct kafka_log_part *part = part_of(log, message);
     if (message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        /* a topic that is not there: librdkafka has asked again for long before it says so */
-        if (kafka_is_passing(message->err) && message->err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+        if (kafka_is_away(message->err))
             return 0;
         return error_set(error, ERROR_KAFKA, "read %s/%" PRId32 ": %s",
                          message->rkt ? rd_kafka_topic_name(message->rkt) : "the log", message->partition,

@@ -71,10 +71,10 @@ static void test_a_partition_that_changes_its_leader_is_asked_again(void **state
     }
 }
 
-static int bounds_of_the_list(struct lab *lab, int64_t timeout_ms, const volatile sig_atomic_t *stop, struct error *error)
+static int bounds_of_the_list(struct lab *lab, int32_t partition, int64_t timeout_ms, const volatile sig_atomic_t *stop, struct error *error)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, "log", 0);
+    rd_kafka_topic_partition_list_add(list, "log", partition);
     int result = kafka_bounds(lab->kafka, list, RD_KAFKA_OFFSET_END, clock_monotonic_ms() + timeout_ms, stop, error);
     if (result >= 0)
         assert_int_equal(list->elems[0].offset, 0);
@@ -86,7 +86,18 @@ static void test_so_is_a_list_of_them(void **state)
 {
     struct error error = {0};
     refuse(*state, 3, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
-    assert_return_code(bounds_of_the_list(*state, PLENTY_MS, NULL, &error), 0);
+    assert_return_code(bounds_of_the_list(*state, 0, PLENTY_MS, NULL, &error), 0);
+}
+
+/* One that was added a moment ago is in no client's picture of the cluster yet. */
+static void test_a_partition_that_is_not_known_yet_is_asked_for_until_the_time_is_up(void **state)
+{
+    struct lab *lab = *state;
+    struct error error = {0};
+    int64_t low, high, before = clock_monotonic_ms();
+    assert_int_equal(kafka_partition_bounds(lab->kafka, "log", 7, 500, &low, &high, &error), -ERROR_KAFKA);
+    assert_int_equal(bounds_of_the_list(lab, 7, 500, NULL, &error), -ERROR_KAFKA);
+    assert_in_range(clock_monotonic_ms() - before, 2 * 400, PLENTY_MS / 2);
 }
 
 static void test_what_does_not_pass_is_said_at_once(void **state)
@@ -99,7 +110,7 @@ static void test_what_does_not_pass_is_said_at_once(void **state)
     assert_string_equal(error.text, "ask for the bounds of log/0: Broker: Topic authorization failed");
     assert_int_equal(low, -1);
     refuse(lab, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
-    assert_int_equal(bounds_of_the_list(lab, PLENTY_MS, NULL, &error), -ERROR_KAFKA);
+    assert_int_equal(bounds_of_the_list(lab, 0, PLENTY_MS, NULL, &error), -ERROR_KAFKA);
     assert_string_equal(error.text, "ask for the bounds of the logs: Broker: Topic authorization failed");
     assert_in_range(clock_monotonic_ms() - before, 0, PLENTY_MS / 2);
 }
@@ -112,8 +123,8 @@ static void test_it_ends_with_its_time_or_the_stop(void **state)
     int64_t low, high, before = clock_monotonic_ms();
     refuse(lab, 1000, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
     assert_int_equal(kafka_partition_bounds(lab->kafka, "log", 0, 500, &low, &high, &error), -ERROR_KAFKA);
-    assert_int_equal(bounds_of_the_list(lab, 500, NULL, &error), -ERROR_KAFKA);
-    assert_int_equal(bounds_of_the_list(lab, PLENTY_MS, &stop, &error), -ERROR_KAFKA);
+    assert_int_equal(bounds_of_the_list(lab, 0, 500, NULL, &error), -ERROR_KAFKA);
+    assert_int_equal(bounds_of_the_list(lab, 0, PLENTY_MS, &stop, &error), -ERROR_KAFKA);
     assert_in_range(clock_monotonic_ms() - before, 0, PLENTY_MS / 2);
 }
 
@@ -122,6 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_partition_that_changes_its_leader_is_asked_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_so_is_a_list_of_them, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_partition_that_is_not_known_yet_is_asked_for_until_the_time_is_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_does_not_pass_is_said_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_it_ends_with_its_time_or_the_stop, set_up, tear_down),
     };
