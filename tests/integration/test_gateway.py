@@ -172,7 +172,7 @@ def test_tokens_are_read_again_and_a_bad_file_keeps_those_before(city, gateway):
     gateway.write_tokens(line)  # seen by itself
     wait_until("the new token is known", lambda: gateway.post(event("a", agency="an-lao"), token=token).status == 200, 30)
     gateway.write_tokens("sha256:nonsense")
-    gateway.process.popen.send_signal(signal.SIGHUP)
+    gateway.process.signal(signal.SIGHUP)
     gateway.process.wait_for_log(r"not taken, those before stay in force: .*line 3")
     assert gateway.post(event("b", agency="an-lao"), token=token).status == 200
     gateway.write_tokens()

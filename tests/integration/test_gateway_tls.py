@@ -92,7 +92,7 @@ def test_a_renewed_certificate_is_taken_without_a_restart(gateway):
     gateway.process.wait_for_log(r"the certificate is not taken, the one before stays in force: the key \S+ is not that of the certificate")
     assert taken()
     gateway.put(gateway.trusted, gateway.folder / "second.key")
-    gateway.process.popen.send_signal(signal.SIGHUP)
+    gateway.process.signal(signal.SIGHUP)
     gateway.process.wait_for_log(r"the certificate was read again")
     gateway.cert.unlink()
     gateway.process.wait_for_log(r"not taken.*No such file")

@@ -95,12 +95,12 @@ def test_two_gateways_agree_and_a_new_secret_cuts_the_link(city, secret):
     [(a, _), (b, _)] = visits(city, 2)
     assert a == b
     secret.write_bytes(b"x" * 32)
-    second.process.popen.send_signal(signal.SIGHUP)
+    second.process.signal(signal.SIGHUP)
     second.process.wait_for_log("the visitors' secret was read again")
     visit(second, Host="gateway.example")
     assert len({visitor for visitor, _ in visits(city, 3)}) == 2
     secret.write_bytes(b"short")
-    second.process.popen.send_signal(signal.SIGHUP)
+    second.process.signal(signal.SIGHUP)
     second.process.wait_for_log("secret is not taken, that before stays in force: .*5 bytes")
     assert visit(second).status == 204
 

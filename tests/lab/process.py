@@ -40,6 +40,7 @@ class Process:
     def __init__(self, name, command, directory, env=None, stdin=subprocess.DEVNULL, new_session=False):
         directory.mkdir(parents=True, exist_ok=True)
         self.name = name
+        self.sent = set()
         self.log_path = directory / f"{name}.err"
         self.out_path = directory / f"{name}.out"
         with open(self.log_path, "ab") as log, open(self.out_path, "ab") as out:
@@ -85,19 +86,20 @@ class Process:
         wait_until(f"{self.name} stands still", stopped, seconds, self.check_alive)
 
     def signal(self, number):
-        os.kill(self.popen.pid, number)
+        self.sent.add(number)
+        os.kill(self.pid, number)
 
     def kill(self):
         if self.running():
-            self.popen.kill()
+            self.signal(signal.SIGKILL)
         return self.popen.wait()
 
     def stop(self, seconds=30):
-        """SIGTERM, and wait for its exit status."""
+        """SIGTERM, and wait for its exit status; a signal that nobody here sent it is a crash."""
         if self.running():
             self.signal(signal.SIGCONT)
-            self.popen.terminate()
+            self.signal(signal.SIGTERM)
         status = self.wait(seconds)
-        if status < 0 and status != -signal.SIGTERM:
+        if status < 0 and -status not in self.sent:
             raise AssertionError(f"{self.name} was ended by {signal.Signals(-status).name}:\n{self.log()[-8000:]}")
         return status
