@@ -95,7 +95,8 @@ static void set_reply(struct http_request_inner *inner, struct http_response *re
 
 static void give_up(struct http_request_inner *inner)
 {
-    set_reply(inner, http_problem(MHD_HTTP_SERVICE_UNAVAILABLE, "the server is stopping", NULL, 0));
+    set_reply(inner, http_response_header(http_problem(MHD_HTTP_SERVICE_UNAVAILABLE, inner->server->options.stopping, NULL, 0),
+                                          "Retry-After", "1"));
 }
 
 void http_defer(struct http_request *request)

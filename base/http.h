@@ -97,6 +97,7 @@ struct http_options {
     const struct http_route *routes; /* ended by one without a pattern; the first that matches answers */
     void *context;        /* the handlers' */
     struct setting_list origins; /* allowed by CORS; "*" = every one */
+    const char *stopping;        /* what a deferred request is told when the server stops first; NULL = to ask again */
     const char *allow_headers;   /* that such a page may send, "Content-Type, …"; NULL = none */
     /* Called for each answer, for counting; may be NULL. */
     void (*answered)(const struct http_request *request, unsigned status, void *context);
@@ -112,7 +113,7 @@ struct http_options {
 /* The listener answers from here on: handlers may run before this returns. ERROR_CONFIG, ERROR_IO; see listen_open. */
 int http_start(const struct http_options *options, struct http_server **ret_server, struct error *error);
 /* Stops accepting, lets running requests finish and streams end for up to `grace_ms`, then closes. A deferred request that
- * is still open then gets 503; whoever deferred it may still answer it, to no effect. Accepts NULL; returns NULL. */
+ * is still open then gets 503 with Retry-After; whoever deferred it may still answer it, to no effect. Accepts NULL; returns NULL. */
 struct http_server *http_stop(struct http_server *server, int64_t grace_ms);
 /* Are these a certificate and its key? ERROR_CONFIG says what is wrong. For telling before anything else is begun. */
 int http_check_certificate(const char *cert_path, const char *key_path, struct error *error);

@@ -32,6 +32,7 @@ int http_start(const struct http_options *given, struct http_server **ret_server
     }
     struct http_options *options = &server->options;
     *options = *given;
+    options->stopping = options->stopping ? options->stopping : "the server is stopping; ask again";
     options->threads = options->threads ? options->threads : 1;
     options->connections_most = options->connections_most ? options->connections_most : CONNECTIONS_DEFAULT;
     options->connection_memory = options->connection_memory ? options->connection_memory : MEMORY_DEFAULT;

@@ -162,6 +162,7 @@ static int listen_for_requests(struct gateway *gateway, struct error *error)
         .context = gateway,
         .answered = on_answered,
         .origins = options->origins,
+        .stopping = "the gateway is stopping; " GATEWAY_SAFE_TO_REPEAT,
         .threads = (unsigned)options->threads,
         .connections_most = (unsigned)options->connections,
         .connection_memory = HEADERS_MOST,

@@ -413,7 +413,7 @@ def test_a_request_that_comes_while_the_server_stops_ends_it_no_other_way(lab):
         assert b" 503 " in all_of(never)
         late.sendall(b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = all_of(late)
-        assert b" 503 " in answer and b"the server is stopping" in answer
+        assert b" 503 " in answer and b"the server is stopping" in answer and b"\r\nRetry-After: 1\r\n" in answer
     assert server.process.wait() == 0, server.process.log()
 
 
