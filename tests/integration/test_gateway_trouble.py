@@ -41,13 +41,6 @@ class Clients:
         assert not self.faults, self.faults[:3]
 
     def run(self, number):
-        try:
-            self.repeat(number)
-        except Exception as failure:
-            self.faults.append(repr(failure))
-            raise
-
-    def repeat(self, number):
         count = 0
         while not self.stopping.is_set():
             ids = [f"c{number}-{count}-{i}" for i in range(self.size)]
