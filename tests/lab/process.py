@@ -86,19 +86,19 @@ class Process:
         wait_until(f"{self.name} stands still", stopped, seconds, self.check_alive)
 
     def signal(self, number):
-        self.sent.add(number)
-        os.kill(self.pid, number)
+        """Nothing when it has ended: its id may be another's by now."""
+        if self.running():
+            self.sent.add(number)
+            self.popen.send_signal(number)
 
     def kill(self):
-        if self.running():
-            self.signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         return self.popen.wait()
 
     def stop(self, seconds=30):
         """SIGTERM, and wait for its exit status; a signal that nobody here sent it is a crash."""
-        if self.running():
-            self.signal(signal.SIGCONT)
-            self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
         status = self.wait(seconds)
         if status < 0 and -status not in self.sent:
             raise AssertionError(f"{self.name} was ended by {signal.Signals(-status).name}:\n{self.log()[-8000:]}")
