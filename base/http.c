@@ -95,8 +95,7 @@ static void set_reply(struct http_request_inner *inner, struct http_response *re
 
 static void give_up(struct http_request_inner *inner)
 {
-    set_reply(inner, http_response_header(http_problem(MHD_HTTP_SERVICE_UNAVAILABLE, inner->server->options.stopping, NULL, 0),
-                                          "Retry-After", "1"));
+    set_reply(inner, http_response_later(http_problem(MHD_HTTP_SERVICE_UNAVAILABLE, inner->server->options.stopping, NULL, 0), 1));
 }
 
 void http_defer(struct http_request *request)
@@ -339,8 +338,8 @@ static enum MHD_Result collect(struct http_request_inner *inner, const char *dat
         atomic_fetch_add(&server->bodies, size);
     }
     if (!inner->refusal && atomic_load(&server->bodies) > server->options.bodies_most)
-        inner->refusal = http_response_header(
-            problem_of(MHD_HTTP_SERVICE_UNAVAILABLE, "there are too many bodies at once; come again later"), "Retry-After", "1");
+        inner->refusal = http_response_later(
+            problem_of(MHD_HTTP_SERVICE_UNAVAILABLE, "there are too many bodies at once; come again later"), 1);
     if (!inner->refusal && inner->taken > inner->body.bound)
         inner->refusal = problem_of(MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than this path takes");
     if (!inner->refusal) {

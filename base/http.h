@@ -65,6 +65,7 @@ void http_reply(struct http_request *request, struct http_response *response);
 struct http_response *http_response_new(unsigned status, const char *type, const void *data, size_t size); /* copies */
 struct http_response *http_response_take(unsigned status, const char *type, struct buffer *body); /* takes its memory */
 struct http_response *http_response_header(struct http_response *response, const char *name, const char *value);
+struct http_response *http_response_later(struct http_response *response, int64_t seconds); /* with Retry-After */
 struct http_response *http_response_ref(struct http_response *response);
 struct http_response *http_response_unref(struct http_response *response); /* NULL */
 
@@ -97,8 +98,8 @@ struct http_options {
     const struct http_route *routes; /* ended by one without a pattern; the first that matches answers */
     void *context;        /* the handlers' */
     struct setting_list origins; /* allowed by CORS; "*" = every one */
-    const char *stopping;        /* what a deferred request is told when the server stops first; NULL = to ask again */
     const char *allow_headers;   /* that such a page may send, "Content-Type, …"; NULL = none */
+    const char *stopping;        /* what a deferred request is told when the server stops first; NULL = to ask again */
     /* Called for each answer, for counting; may be NULL. */
     void (*answered)(const struct http_request *request, unsigned status, void *context);
     unsigned threads;          /* 0 = 1 */

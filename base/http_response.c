@@ -1,5 +1,6 @@
 /* Responses: made once, given to any number of requests. */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +88,13 @@ struct http_response *http_response_header(struct http_response *response, const
     response->headers[response->header_count].name = own_name;
     response->headers[response->header_count++].value = own_value;
     return response;
+}
+
+struct http_response *http_response_later(struct http_response *response, int64_t seconds)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, seconds);
+    return http_response_header(response, "Retry-After", text);
 }
 
 struct http_response *http_response_ref(struct http_response *response)

@@ -1,17 +1,8 @@
 /* Who asks, whatever is asked: the token, its rate, and the forms of answers that all handlers give. */
-#include <inttypes.h>
-#include <stdio.h>
 #include <strings.h>
 
 #include "base/clock.h"
 #include "producer/gateway_state.h"
-
-struct http_response *gateway_later(struct http_response *response, int64_t seconds)
-{
-    char text[32];
-    snprintf(text, sizeof text, "%" PRId64, seconds);
-    return http_response_header(response, "Retry-After", text);
-}
 
 struct http_response *gateway_problem(unsigned status, const char *detail)
 {
@@ -51,7 +42,7 @@ struct http_response *gateway_admit(struct gateway *gateway, const struct http_r
         return unknown_token();
     int64_t wait_ms = take_from_bucket(gateway, credential);
     if (wait_ms)
-        return gateway_later(gateway_problem(429, "this token's rate is used up; come again after the seconds of Retry-After"),
+        return http_response_later(gateway_problem(429, "this token's rate is used up; come again after the seconds of Retry-After"),
                              (wait_ms + 999) / 1000);
     *ret_credential = credential;
     return NULL;

@@ -389,5 +389,5 @@ struct http_response *answers_give(struct answers *answers, const struct questio
     }
     metrics_add(answers->metrics, G_QUESTIONS, "unavailable", 1);
     snprintf(detail, sizeof detail, "what became of events can't be told now: %s; events are taken all the same", error.text);
-    return gateway_later(gateway_problem(503, detail), RETRY_S);
+    return http_response_later(gateway_problem(503, detail), RETRY_S);
 }

@@ -139,7 +139,7 @@ static struct http_response *judge(struct gateway *gateway, struct http_request 
     if (result == -ERROR_INPUT)
         response = refusal_response(&refusal);
     else if (result < 0)
-        response = gateway_later(gateway_problem(503, error.text), RETRY_QUEUE_S);
+        response = http_response_later(gateway_problem(503, error.text), RETRY_QUEUE_S);
     charge_the_rest(gateway, credential, ingested->count);
 finish:
     buffer_free(&unpacked);
@@ -198,5 +198,5 @@ void gateway_post_events(struct http_request *request, void *context)
         return;
     }
     ingested_free(&ingested);
-    http_reply(request, gateway_later(gateway_problem(503, "the queue for kafka is full; nothing was sent; " GATEWAY_SAFE_TO_REPEAT), RETRY_QUEUE_S));
+    http_reply(request, http_response_later(gateway_problem(503, "the queue for kafka is full; nothing was sent; " GATEWAY_SAFE_TO_REPEAT), RETRY_QUEUE_S));
 }

@@ -118,10 +118,9 @@ struct http_response *gateway_verdicts(struct gateway *gateway, const struct ing
 
 static void answer_failure(struct post *post, const char *what)
 {
-    char detail[PROBLEM_SIZE], seconds[16];
+    char detail[PROBLEM_SIZE];
     snprintf(detail, sizeof detail, "%s; " GATEWAY_SAFE_TO_REPEAT, what);
-    snprintf(seconds, sizeof seconds, "%d", RETRY_KAFKA_S);
-    http_reply(post->request, http_response_header(http_problem(503, detail, NULL, 0), "Retry-After", seconds));
+    http_reply(post->request, http_response_later(http_problem(503, detail, NULL, 0), RETRY_KAFKA_S));
 }
 
 /* One verdict less, or the sending is through. */

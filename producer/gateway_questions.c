@@ -104,7 +104,7 @@ static void ask(struct gateway *gateway, struct question *question)
     if (room)
         return;
     metrics_add(gateway->metrics, G_QUESTIONS, "unavailable", 1);
-    http_reply(question->request, gateway_later(gateway_problem(503, "too many questions wait for an answer"), RETRY_S));
+    http_reply(question->request, http_response_later(gateway_problem(503, "too many questions wait for an answer"), RETRY_S));
     question_free(question);
 }
 
@@ -139,7 +139,7 @@ static struct http_response *agencies_of(const struct http_request *request, con
     question->agency_count = agency.data ? 1 : question->every_agency ? 0 : credential->agency_count;
     question->agencies = calloc(question->agency_count + 1, sizeof *question->agencies);
     if (!question->agencies)
-        return gateway_later(gateway_problem(503, "out of memory"), RETRY_S);
+        return http_response_later(gateway_problem(503, "out of memory"), RETRY_S);
     for (size_t i = 0; i < question->agency_count; i++) {
         struct slice name = agency.data ? agency : credential->agencies[i];
         snprintf(question->agencies[i], AGENCY_SIZE, "%.*s", SLICE_ARG(name));
@@ -215,7 +215,7 @@ static void take_question(struct gateway *gateway, struct http_request *request,
     pthread_rwlock_rdlock(&gateway->credentials_lock);
     struct http_response *response = gateway_admit(gateway, request, &credential);
     if (credential && !question)
-        response = gateway_later(gateway_problem(503, "out of memory"), RETRY_S);
+        response = http_response_later(gateway_problem(503, "out of memory"), RETRY_S);
     if (!response) {
         question->request = request;
         question->listing = listing;

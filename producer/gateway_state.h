@@ -80,8 +80,6 @@ struct http_response *gateway_verdicts(struct gateway *gateway, const struct ing
 
 /* gateway_admit.c */
 struct http_response *gateway_problem(unsigned status, const char *detail);
-/* The same answer with Retry-After. */
-struct http_response *gateway_later(struct http_response *response, int64_t seconds);
 /* The credential of the request's token, one event taken from its bucket; or NULL and the answer, 401 or 429. Whoever calls
  * holds credentials_lock for as long as it looks at it. */
 struct http_response *gateway_admit(struct gateway *gateway, const struct http_request *request, struct credential **ret_credential);

@@ -228,11 +228,10 @@ void gateway_post_visit(struct http_request *request, void *context)
         http_reply(request, http_problem(403, "this page's origin may not count visits here", NULL, 0));
         return;
     case VISIT_LIMITED:
-        http_reply(request, http_response_header(http_problem(429, "there are too many visits from this address", NULL, 0),
-                                                 "Retry-After", "60"));
+        http_reply(request, http_response_later(http_problem(429, "there are too many visits from this address", NULL, 0), 60));
         return;
     case VISIT_QUEUE_FULL:
-        http_reply(request, http_response_header(http_problem(503, "visits can't be taken now", NULL, 0), "Retry-After", "1"));
+        http_reply(request, http_response_later(http_problem(503, "visits can't be taken now", NULL, 0), 1));
         return;
     case VISIT_TAKEN:
     case VISIT_OPTED_OUT:

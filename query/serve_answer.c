@@ -29,8 +29,7 @@ struct view *serve_view_or_refuse(struct serve *serve, struct http_request *requ
 {
     struct view *view = serve_view(serve);
     if (!view)
-        http_reply(request, http_response_header(http_problem(503, "the city's state has not been read from Redis yet", NULL, 0),
-                                                 "Retry-After", "1"));
+        http_reply(request, http_response_later(http_problem(503, "the city's state has not been read from Redis yet", NULL, 0), 1));
     return view;
 }
 

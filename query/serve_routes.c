@@ -63,8 +63,7 @@ static void get_stream(struct http_request *request, void *context)
     snprintf(last, sizeof last, "%.*s", (int)(parameter.size < sizeof last ? parameter.size : sizeof last - 1),
              parameter.data ? parameter.data : "");
     if (hub_clients(serve->hub) >= (size_t)serve->options.streams)
-        http_reply(request, http_response_header(http_problem(503, "there are as many streams as this server may have", NULL, 0),
-                                                 "Retry-After", "10"));
+        http_reply(request, http_response_later(http_problem(503, "there are as many streams as this server may have", NULL, 0), 10));
     else
         http_reply(request, hub_stream(serve->hub, header && *header ? header : *last ? last : NULL));
 }
